@@ -1,0 +1,73 @@
+"""Store time: the one clock that decides.
+
+``now()`` is milliseconds since the epoch. Only faces turn it into dates.
+"""
+
+import threading
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells store time in integer milliseconds since the epoch; never runs backwards."""
+
+    def now(self) -> int:
+        """The current instant."""
+        ...
+
+
+class StoreClock:
+    """The store's time, carried between samples by the local boot-time clock.
+
+    Boot time goes on while a virtual machine is suspended, which the monotonic clock does not.
+    Anchored at connect and by every reply that brings the store's time.
+    """
+
+    def __init__(self, sample: int) -> None:
+        self._lock = threading.Lock()
+        self._sample = sample
+        self._taken = _boot_ms()
+        self._last = sample
+
+    def anchor(self, sample: int) -> None:
+        """Takes a fresh sample of the store's time."""
+        with self._lock:
+            self._sample = sample
+            self._taken = _boot_ms()
+
+    def now(self) -> int:
+        """Last sample plus the boot time since; never less than an earlier answer."""
+        with self._lock:
+            self._last = max(self._last, self._sample + _boot_ms() - self._taken)
+            return self._last
+
+
+class ManualClock:
+    """A clock for tests: it moves only when told to."""
+
+    def __init__(self, start: int = 1_767_225_600_000) -> None:
+        self._now = start
+
+    def now(self) -> int:
+        """The instant it was set to."""
+        return self._now
+
+    def advance(self, seconds: float) -> int:
+        """Moves the clock forward and returns the new instant."""
+        if seconds < 0:
+            msg = "store time never runs backwards"
+            raise ValueError(msg)
+        self._now += round(seconds * 1000)
+        return self._now
+
+
+def host_now() -> int:
+    """The host's wall clock, which is store time for SQLite."""
+    return time.time_ns() // 1_000_000
+
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _boot_ms() -> int:
+    return time.clock_gettime_ns(_BOOT_CLOCK) // 1_000_000

@@ -1,0 +1,92 @@
+"""What a caller asks for when enqueueing, checked before anything is written (C8)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.core.backoff import Backoff
+from headrace.core.ids import checked_name
+from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY, Priority
+from headrace.core.policy import MAX_ATTEMPTS
+from headrace.core.unique import Unique, checked_key
+from headrace.core.wire import Json, checked_instant
+from headrace.errors import InvalidInput, TooLarge
+
+MAX_TAGS: Final = 32
+MAX_BULK: Final = 10_000
+DEFAULT_QUEUE: Final = "default"
+IDEMPOTENCY_WINDOW_MS: Final = 24 * 3_600_000
+MAX_DURATION_MS: Final = 1_000 * 365 * 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueRequest:
+    """One job to enqueue. What is None comes from the job type.
+
+    ``payload`` is a JSON value, or the JSON text that the job type made of a typed call
+    (``encoded=True``). ``delay_ms`` counts from store time; give it or ``due_at``, not both.
+    """
+
+    type: str
+    payload: Json | str = None
+    encoded: bool = False
+    queue: str | None = None
+    priority: int | None = None
+    delay_ms: int | None = None
+    due_at: int | None = None
+    max_attempts: int | None = None
+    backoff: Backoff | None = None
+    timeout_ms: int | None = None
+    unique: Unique | None = None
+    idempotency_key: str | None = None
+    batch_id: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        checked_name(self.type, "type")
+        for tag in self.tags:
+            checked_name(tag, "tag")
+        if self.queue is not None:
+            checked_name(self.queue, "queue")
+        if self.batch_id is not None:
+            checked_name(self.batch_id, "batchId")
+        if self.idempotency_key is not None:
+            checked_key(self.idempotency_key, "idempotencyKey")
+        if len(self.tags) > MAX_TAGS:
+            msg = f"a job has at most {MAX_TAGS} tags"
+            raise TooLarge(msg, field="tags")
+        self._check_numbers()
+        self._check_pairs()
+
+    def _check_numbers(self) -> None:
+        if self.priority is not None and not MIN_PRIORITY <= self.priority <= MAX_PRIORITY:
+            msg = f"priority must lie between {MIN_PRIORITY} and {MAX_PRIORITY} (higher runs first)"
+            raise InvalidInput(msg, field="priority")
+        if self.max_attempts is not None and not 1 <= self.max_attempts <= MAX_ATTEMPTS:
+            msg = f"maxAttempts must lie between 1 and {MAX_ATTEMPTS}"
+            raise InvalidInput(msg, field="maxAttempts")
+        if self.delay_ms is not None and not 0 <= self.delay_ms <= MAX_DURATION_MS:
+            msg = "delay must lie between 0 and 1,000 years"
+            raise InvalidInput(msg, field="delay")
+        if self.timeout_ms is not None and not 0 < self.timeout_ms <= MAX_DURATION_MS:
+            msg = "timeout must be positive, and at most 1,000 years"
+            raise InvalidInput(msg, field="timeout")
+        if self.due_at is not None:
+            checked_instant(self.due_at, "scheduledFor")
+
+    def _check_pairs(self) -> None:
+        if self.delay_ms is not None and self.due_at is not None:
+            msg = "give delay or scheduledFor, not both"
+            raise InvalidInput(msg, field="delay")
+        if self.idempotency_key is not None and self.unique is not None and self.unique.period_ms is not None:
+            msg = "give an idempotency key or a unique key with a period, not both"
+            raise InvalidInput(msg, field="idempotencyKey")
+
+
+def priority_named(text: str) -> int:
+    """The number of a tier's name such as ``high``. Raises InvalidInput."""
+    try:
+        return Priority[text.upper()].value
+    except KeyError as error:
+        names = ", ".join(tier.name.lower() for tier in Priority)
+        msg = f"unknown priority {text[:40]!r}; use a number (higher runs first) or one of {names}"
+        raise InvalidInput(msg, field="priority") from error
