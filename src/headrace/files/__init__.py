@@ -1,0 +1,1 @@
+"""Stored files: named by id, never by path."""

@@ -1,0 +1,1 @@
+"""How databases keep jobs: one protocol, one folder per store."""
