@@ -1,0 +1,173 @@
+"""What a handler receives: its job, and the ways to tell about its progress.
+
+The same object serves async handlers, handlers in threads and handlers in child processes.
+``progress`` and ``log`` return at once and are written soon; ``checkpoint`` and ``enqueue`` return
+a ``Pending`` that can be awaited, waited for, or left alone.
+"""
+
+import asyncio
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from headrace.core import wire
+from headrace.core.request import EnqueueRequest
+from headrace.core.wire import Json
+from headrace.errors import InvalidInput, MisuseError
+from headrace.files.protocol import FileStore
+
+T = TypeVar("T")
+MAX_NOTE_BYTES = 64 * 1024
+MAX_CHECKPOINT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobInfo:
+    """The job as its handler sees it. ``attempt`` counts from 1; instants are epoch milliseconds."""
+
+    id: str
+    namespace: str
+    type: str
+    version: int
+    queue: str
+    attempt: int
+    max_attempts: int
+    created_at: int
+    batch_id: str | None = None
+    unique_key: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Pending(Generic[T]):
+    """Something under way: ``await`` it in an async handler, ``wait()`` for it in a thread or process."""
+
+    def __init__(self, future: "Future[T]") -> None:
+        self._future = future
+
+    def __await__(self) -> Generator[object, None, T]:
+        return asyncio.wrap_future(self._future).__await__()
+
+    def wait(self, timeout: float | None = None) -> T:
+        """Blocks until it is done. Raises what it ended with, TimeoutError after ``timeout`` seconds."""
+        return self._future.result(timeout)
+
+
+class ContextLink(Protocol):
+    """What a context needs of the worker that runs its job. All methods may be called from any thread."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job is asked to stop, or the worker gave up its lease."""
+        ...
+
+    @property
+    def renewed_at(self) -> float:
+        """When the lease was last renewed, by ``time.monotonic``."""
+        ...
+
+    def progress(self, progress: str) -> None:
+        """Takes a progress object (JSON text); only the newest is written."""
+        ...
+
+    def log(self, level: str, message: str, data: str | None) -> None:
+        """Takes one log line."""
+        ...
+
+    def checkpoint(self, data: str) -> "Future[None]":
+        """Writes a checkpoint; done when durable. Fails with LeaseLost."""
+        ...
+
+    def enqueue(self, requests: Sequence[EnqueueRequest]) -> "Future[tuple[str, ...]]":
+        """Enqueues children while the lease holds; done with their ids. Fails with LeaseLost."""
+        ...
+
+
+class Context:
+    """Handed to every handler that has a parameter annotated ``Context``."""
+
+    def __init__(
+        self,
+        job: JobInfo,
+        link: ContextLink,
+        *,
+        saved: Json = None,
+        files: FileStore | None = None,
+        deps: object = None,
+    ) -> None:
+        self.job = job
+        self.saved = saved
+        self.deps = deps
+        self._link = link
+        self._files = files
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self.job.attempt
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the job should stop. Long synchronous handlers look at it now and then."""
+        return self._link.cancelled
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for all attempts of this job: send it along, so that receivers can drop a repeat."""
+        return self.job.id
+
+    @property
+    def files(self) -> FileStore:
+        """The stored files. Raises MisuseError where the worker was given no file store."""
+        if self._files is None:
+            msg = "this worker has no file store"
+            raise MisuseError(msg)
+        return self._files
+
+    def progress(
+        self,
+        stage: str | float,
+        percentage: float | None = None,
+        message: str | None = None,
+        **metadata: Json,
+    ) -> None:
+        """Tells how far the work is: ``progress("parsing", 40, "page 4", pages=10)`` or ``progress(40)``.
+
+        ``percentage`` lies between 0 and 100. Only the newest is kept, written at most twice a second.
+        """
+        name, share = (stage, percentage) if isinstance(stage, str) else (None, stage)
+        if share is not None and not 0 <= share <= 100:  # noqa: PLR2004 - per cent
+            msg = "percentage must lie between 0 and 100"
+            raise InvalidInput(msg, field="percentage")
+        told: dict[str, Json] = {
+            "stage": name,
+            "percentage": share,
+            "message": message,
+            "metadata": dict(metadata) or None,
+        }
+        text = {key: value for key, value in told.items() if value is not None}
+        self._link.progress(wire.encode(text, limit=MAX_NOTE_BYTES, what="progress"))
+
+    def log(self, message: str, *, level: str = "info", **data: Json) -> None:
+        """Adds a line to the job's own log, shown with the job."""
+        encoded = wire.encode(data, limit=MAX_NOTE_BYTES, what="log data") if data else None
+        self._link.log(level, message, encoded)
+
+    def checkpoint(self, data: Json) -> Pending[None]:
+        """Keeps ``data`` for the next attempt, which finds it in ``saved``."""
+        return Pending(
+            self._link.checkpoint(wire.encode(data, limit=MAX_CHECKPOINT_BYTES, what="checkpoint"))
+        )
+
+    def enqueue(self, *requests: EnqueueRequest) -> Pending[tuple[str, ...]]:
+        """Enqueues further jobs, all or none, and only while this attempt still holds its job.
+
+        A repeated attempt enqueues again: give children a ``unique_key`` or ``idempotency_key``
+        built from ``ctx.idempotency_key`` where that matters.
+        """
+        return Pending(self._link.enqueue(requests))
+
+
+def parse_saved(checkpoint: str | None) -> Json:
+    """A stored checkpoint as the value a handler saved."""
+    return None if checkpoint is None else wire.decode(checkpoint, what="checkpoint")

@@ -1,0 +1,211 @@
+"""Operations directly over a store."""
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from headrace.clock import Clock
+from headrace.core import wire
+from headrace.core.decide import decide
+from headrace.core.filters import JobFilter, Page
+from headrace.core.ids import IdMint, checked_name
+from headrace.core.job import History, Job
+from headrace.core.outcomes import CancelAsked, RetryAsked
+from headrace.core.request import MAX_BULK, EnqueueRequest
+from headrace.engine.enqueue import new_job
+from headrace.engine.operations import CancelAnswer, Stats, TypeInfo
+from headrace.engine.published import PublishedTypes
+from headrace.engine.registry import EMPTY, Registry
+from headrace.errors import (
+    DuplicateJob,
+    InvalidInput,
+    JobNotFound,
+    StoreUnavailable,
+    TooLarge,
+    UnknownJobType,
+    WaitTimeout,
+)
+from headrace.stores.protocol import (
+    Already,
+    Applied,
+    Conflict,
+    Health,
+    Holder,
+    Inserted,
+    JobPage,
+    LogLine,
+    Lost,
+    NewJob,
+    ParkedCount,
+    QueueState,
+    Stale,
+    Store,
+    WorkerHello,
+)
+
+ENDED_HINT: Final = "@ended"
+_DECIDE_AGAIN: Final = 20
+_WAIT_SLICE_MS: Final = 500
+
+
+class LocalOperations:
+    """``Operations`` over a store, in one namespace, with the job types of a registry."""
+
+    def __init__(
+        self, store: Store, clock: Clock, *, namespace: str = "default", registry: Registry = EMPTY
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._namespace = checked_name(namespace, "namespace")
+        self._registry = registry
+        self._rng = random.SystemRandom()
+        self._ids = IdMint(self._rng)
+        self._published = PublishedTypes(store, namespace, clock)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace all operations work in."""
+        return self._namespace
+
+    def now(self) -> int:
+        """Store time in epoch milliseconds."""
+        return self._clock.now()
+
+    async def enqueue(
+        self, requests: Sequence[EnqueueRequest], *, parent: Holder | None = None
+    ) -> Sequence[Inserted]:
+        """Enqueues all requests or none; with ``parent`` only while that fence holds."""
+        if not requests:
+            return ()
+        if len(requests) > MAX_BULK:
+            msg = f"{len(requests)} jobs in one call, the limit is {MAX_BULK}"
+            raise TooLarge(msg, field="jobs")
+        now = self._clock.now()
+        jobs = [await self._new_job(request, now) for request in requests]
+        answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
+        self._store.wake(self._namespace, frozenset(job.facts.queue for job in jobs))
+        return answers
+
+    async def job(self, job_id: str) -> Job:
+        """The job. Raises JobNotFound."""
+        found = await self._store.get(self._namespace, (job_id,))
+        if job_id not in found:
+            raise JobNotFound(job_id)
+        return found[job_id]
+
+    async def jobs(self, wanted: JobFilter, page: Page) -> JobPage:
+        """A page of jobs, newest first."""
+        return await self._store.find(self._namespace, wanted, page)
+
+    async def history(self, job_id: str) -> History:
+        """All attempts. Raises JobNotFound."""
+        return await self._store.history(self._namespace, job_id)
+
+    async def log_lines(self, job_id: str) -> Sequence[LogLine]:
+        """What the job's handlers logged. Raises JobNotFound."""
+        return await self._store.log_lines(self._namespace, job_id)
+
+    async def cancel(self, job_id: str) -> CancelAnswer:
+        """Cancels a waiting job, asks a running one to stop. Raises JobNotFound, IllegalMove."""
+        job = await self._change(job_id, CancelAsked())
+        self._store.wake(self._namespace, frozenset({ENDED_HINT, job.facts.queue}))
+        return CancelAnswer.ENDED if job.placement.terminal else CancelAnswer.REQUESTED
+
+    async def retry(self, job_id: str) -> Job:
+        """Runs a failed or cancelled job again. Raises JobNotFound, IllegalMove, DuplicateJob."""
+        job = await self._change(job_id, RetryAsked())
+        self._store.wake(self._namespace, frozenset({job.facts.queue}))
+        return job
+
+    async def wait(self, job_id: str, *, timeout_ms: int | None) -> Job:
+        """The job once it has ended. Raises JobNotFound, WaitTimeout."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout_ms is None else loop.time() + timeout_ms / 1000
+        while True:
+            job = await self.job(job_id)
+            if job.placement.terminal:
+                return job
+            left = _WAIT_SLICE_MS if deadline is None else round((deadline - loop.time()) * 1000)
+            if left <= 0:
+                msg = f"job {job_id} has not ended within {timeout_ms} ms; it is {job.state}"
+                raise WaitTimeout(msg)
+            await self._store.woken(
+                self._namespace, frozenset({ENDED_HINT}), timeout_ms=min(left, _WAIT_SLICE_MS)
+            )
+
+    async def stats(self) -> Stats:
+        """How many jobs there are by queue, type and state."""
+        return Stats(tallies=tuple(await self._store.tallies(self._namespace)))
+
+    async def queues(self) -> Sequence[QueueState]:
+        """All queues."""
+        return await self._store.queues(self._namespace)
+
+    async def parked(self) -> Sequence[ParkedCount]:
+        """What holds jobs back."""
+        return await self._store.parked(self._namespace)
+
+    async def pause(self, queue: str) -> None:
+        """No job of the queue starts until ``resume``; running ones go on."""
+        await self._store.set_paused(self._namespace, checked_name(queue, "queue"), paused=True)
+        self._store.wake(self._namespace, frozenset({queue}))
+
+    async def resume(self, queue: str) -> None:
+        """Lets the queue's jobs start again."""
+        await self._store.set_paused(self._namespace, checked_name(queue, "queue"), paused=False)
+        self._store.wake(self._namespace, frozenset({queue}))
+
+    async def workers(self) -> Sequence[WorkerHello]:
+        """The workers that are there."""
+        return await self._store.workers(self._namespace)
+
+    async def job_types(self) -> Sequence[TypeInfo]:
+        """Every job type that is registered here or was published by a worker, by name."""
+        latest = {info.name: info for info in await self._published.all()}
+        latest |= {one.info.name: one.info for one in self._registry.all()}
+        return tuple(latest[name] for name in sorted(latest))
+
+    async def health(self) -> Health:
+        """The store's state. Raises StoreError if it cannot serve."""
+        return await self._store.check()
+
+    async def _new_job(self, request: EnqueueRequest, now: int) -> NewJob:
+        known = self._registry.find(request.type)
+        if known is not None:
+            info = known.info
+            payload = str(request.payload) if request.encoded else known.payload.check(request.payload)
+        else:
+            info = await self._published.latest(request.type)
+            if info is None:
+                raise UnknownJobType(request.type, tuple(one.name for one in await self.job_types()))
+            payload = wire.encode(request.payload)
+            if request.encoded or not payload.startswith("{"):
+                msg = "payload must be a JSON object"
+                raise InvalidInput(msg, field="payload")
+        return new_job(request, info, payload, job_id=self._ids.mint(now), namespace=self._namespace, now=now)
+
+    async def _change(self, job_id: str, event: CancelAsked | RetryAsked) -> Job:
+        job = await self.job(job_id)
+        for _ in range(_DECIDE_AGAIN):
+            now = self._clock.now()
+            policy = await self._published.policy(job.facts.type, job.facts.version)
+            transition = decide(job, event, policy=policy, now=now, rng=self._rng)
+            (answer,) = await self._store.apply((transition,), now=now)
+            match answer:
+                case Applied():
+                    return await self.job(job_id)
+                case Stale(job=fresh):
+                    job = fresh
+                case Conflict(existing=existing):
+                    raise DuplicateJob(job.facts.unique_key or "", existing)
+                case Lost() | Already():
+                    job = await self.job(job_id)
+        msg = f"job {job_id} changes too fast to decide on; try again"
+        raise StoreUnavailable(msg)
+
+
+def result_of(job: Job) -> object:
+    """A completed job's result as a JSON value."""
+    return None if job.placement.result is None else json.loads(job.placement.result)

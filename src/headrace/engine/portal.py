@@ -1,0 +1,53 @@
+"""The one way from synchronous code into the engine: an event loop in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from headrace.errors import MisuseError
+
+T = TypeVar("T")
+
+
+class Portal:
+    """Runs coroutines for callers without an event loop. Started at the first call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Runs the coroutine to its end and returns what it returns.
+
+        Raises MisuseError in a thread that runs an event loop, which this would block.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._submit(make).result()
+        msg = "a synchronous call inside an event loop would block it; await the async method instead"
+        raise MisuseError(msg)
+
+    def close(self) -> None:
+        """Stops the loop and its thread. Idempotent."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def _submit(self, make: Callable[[], Coroutine[Any, Any, T]]) -> "Future[T]":
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="headrace-portal", daemon=True
+                )
+                self._thread.start()
+            loop = self._loop
+        return asyncio.run_coroutine_threadsafe(make(), loop)

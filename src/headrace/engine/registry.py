@@ -1,0 +1,157 @@
+"""Job types: a handler, its payload schema, its options; and the registry that knows them by name."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from headrace.core.backoff import Backoff
+from headrace.core.classify import NO_RULES, ErrorRules
+from headrace.core.ids import checked_name
+from headrace.core.job import Priority
+from headrace.core.policy import DEFAULT_BACKOFF, Policy, Retention
+from headrace.core.request import DEFAULT_QUEUE
+from headrace.engine.operations import Runs, TypeInfo
+from headrace.errors import MisuseError, UnknownJobType
+
+if TYPE_CHECKING:
+    from headrace.engine.payload import PayloadSchema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How a job type retries.
+
+    ``attempts`` bounds handler errors and time-outs. ``on`` gives some errors a back-off of their
+    own, ``never`` lists errors that fail the job at once. ``timeout_growth`` multiplies the time
+    limit after each time-out.
+    """
+
+    attempts: int = 3
+    backoff: Backoff = DEFAULT_BACKOFF
+    on: Mapping[type[BaseException], Backoff] = field(default_factory=dict[type[BaseException], Backoff])
+    never: tuple[type[BaseException], ...] = ()
+    timeout_growth: float = 1.0
+    max_snoozes: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """The options of a job type. Durations are in seconds."""
+
+    name: str | None = None
+    version: int = 1
+    queue: str = DEFAULT_QUEUE
+    priority: int = Priority.NORMAL
+    retry: Retry = field(default_factory=Retry)
+    timeout: float | None = None
+    runs: Runs | None = None
+    retention: Retention = field(default_factory=Retention)
+    memory_limit_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A job type with its code."""
+
+    info: TypeInfo
+    handler: Callable[..., Any]
+    payload: "PayloadSchema"
+    rules: ErrorRules = NO_RULES
+    memory_limit_mb: int | None = None
+
+
+def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
+    """Makes a job type of a handler. Raises MisuseError or InvalidInput for what cannot work."""
+    from headrace.engine.payload import PayloadSchema  # noqa: PLC0415 - pydantic takes 0.15 s to import
+
+    name = checked_name(options.name or _name_of(handler), "type")
+    checked_name(options.queue, "queue")
+    payload = PayloadSchema(name, handler)
+    policy = Policy(
+        max_attempts=options.retry.attempts,
+        max_snoozes=options.retry.max_snoozes,
+        backoff=options.retry.backoff,
+        timeout_ms=None if options.timeout is None else round(options.timeout * 1000),
+        timeout_growth=options.retry.timeout_growth,
+        retention=options.retention,
+    )
+    info = TypeInfo(
+        name=name,
+        version=options.version,
+        queue=options.queue,
+        priority=int(options.priority),
+        runs=_runs(name, handler, options.runs),
+        policy=policy,
+        schema=payload.json_schema(),
+        description=inspect.getdoc(handler) or "",
+    )
+    return Registered(
+        info=info,
+        handler=handler,
+        payload=payload,
+        rules=ErrorRules(never=options.retry.never, on=dict(options.retry.on)),
+        memory_limit_mb=options.memory_limit_mb,
+    )
+
+
+class Registry:
+    """The job types a program knows, by name. Only these ever run: a payload never names code."""
+
+    def __init__(self, types: Iterable[Registered] = ()) -> None:
+        self._types: dict[str, Registered] = {}
+        for one in types:
+            self.add(one)
+
+    def add(self, one: Registered) -> None:
+        """Adds a job type. Raises MisuseError if the name is taken by another handler."""
+        known = self._types.get(one.info.name)
+        if known is not None and known.handler is not one.handler:
+            msg = f"two handlers are named {one.info.name!r}; give one of them another name="
+            raise MisuseError(msg)
+        self._types[one.info.name] = one
+
+    def get(self, name: str) -> Registered:
+        """The job type of that name. Raises UnknownJobType."""
+        try:
+            return self._types[name]
+        except KeyError:
+            raise UnknownJobType(name, self.names) from None
+
+    def find(self, name: str) -> Registered | None:
+        """The job type of that name, or None."""
+        return self._types.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(self._types))
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues the job types use by default, sorted."""
+        return tuple(sorted({one.info.queue for one in self._types.values()}))
+
+    def all(self) -> tuple[Registered, ...]:
+        """All job types by name."""
+        return tuple(self._types[name] for name in self.names)
+
+
+def _name_of(handler: Callable[..., Any]) -> str:
+    return getattr(handler, "__name__", type(handler).__name__)
+
+
+def _runs(name: str, handler: Callable[..., Any], asked: Runs | None) -> Runs:
+    is_async = inspect.iscoroutinefunction(handler)
+    if asked is None:
+        return Runs.ASYNC if is_async else Runs.THREAD
+    if asked is Runs.ASYNC and not is_async:
+        msg = f'{name}: runs="async" needs an async def handler'
+        raise MisuseError(msg)
+    if asked is Runs.THREAD and is_async:
+        msg = f'{name}: an async def handler cannot run in a thread; leave runs out or use runs="process"'
+        raise MisuseError(msg)
+    return asked
+
+
+EMPTY: Final = Registry()

@@ -1,0 +1,313 @@
+"""What a worker needs of the engine. The worker reports outcomes; deciding happens here."""
+
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from headrace.clock import Clock, StoreClock
+from headrace.core.decide import decide_report
+from headrace.core.history import outcome_in
+from headrace.core.job import Job, Transition
+from headrace.core.outcomes import Report
+from headrace.core.policy import Policy
+from headrace.core.request import EnqueueRequest
+from headrace.core.states import State
+from headrace.engine.local import ENDED_HINT, LocalOperations
+from headrace.engine.operations import TypeInfo
+from headrace.engine.published import PublishedTypes
+from headrace.errors import JobNotFound, StoreUnavailable
+from headrace.stores.protocol import (
+    Already,
+    Applied,
+    Conflict,
+    Holder,
+    LogLine,
+    Lost,
+    Note,
+    QueueState,
+    Renewal,
+    Renewer,
+    Stale,
+    Store,
+    WorkerHello,
+)
+from headrace.stores.protocol import ClaimRequest as StoreClaim
+
+__all__ = [
+    "Claim",
+    "Holder",
+    "LocalWork",
+    "LogLine",
+    "Note",
+    "QueueState",
+    "Renewal",
+    "Renewer",
+    "Reported",
+    "WorkSource",
+    "WorkerHello",
+]
+
+_DECIDE_AGAIN: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a worker asks for: per queue how many jobs at most, ``limit`` in all, leased for ``lease_ms``."""
+
+    worker: str
+    queues: Mapping[str, int]
+    types: frozenset[str]
+    limit: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """The answer to a report: the state the job is in by it, or that the lease was lost."""
+
+    job_id: str
+    lost: bool
+    state: State | None = None
+    due_at: int | None = None
+
+
+class WorkSource(Protocol):
+    """Where a worker's work comes from and where its outcomes go."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace the worker serves."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Store time."""
+        ...
+
+    async def publish(self, infos: Sequence[TypeInfo]) -> None:
+        """Makes the worker's job types known."""
+        ...
+
+    async def resample(self) -> int:
+        """Takes a fresh sample of store time; returns by how many milliseconds the clock was behind it."""
+        ...
+
+    async def queues(self) -> Sequence[QueueState]:
+        """All queues: which there are to serve, and which are paused."""
+        ...
+
+    async def claim(self, claim: Claim) -> Sequence[Job]:
+        """Claims due jobs."""
+        ...
+
+    async def report(self, reports: Sequence[Report]) -> Sequence[Reported]:
+        """Takes the outcomes of attempts, decides, and writes them; one answer each, in order.
+
+        A report sent again after a lost reply gives the first answer's effect.
+        """
+        ...
+
+    async def note(self, notes: Sequence[Note]) -> frozenset[str]:
+        """Writes holders' notes; returns the ids whose lease is lost."""
+        ...
+
+    async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
+        """Enqueues children of a running job, if its lease holds. Raises LeaseLost, InvalidInput."""
+        ...
+
+    def renewer(self) -> AbstractAsyncContextManager[Renewer]:
+        """A renewer for the event loop of the calling thread."""
+        ...
+
+    async def hello(self, hello: WorkerHello) -> None:
+        """Says that the worker is alive."""
+        ...
+
+    async def goodbye(self, worker: str) -> None:
+        """Says that the worker has stopped."""
+        ...
+
+    async def woken(self, queues: frozenset[str] | None, *, timeout_ms: int) -> bool:
+        """Waits for a hint of work, or for the time-out."""
+        ...
+
+
+class LocalWork:
+    """A ``WorkSource`` over a store: this process decides."""
+
+    def __init__(self, store: Store, clock: Clock, operations: LocalOperations) -> None:
+        self._store = store
+        self._clock = clock
+        self._operations = operations
+        self._namespace = operations.namespace
+        self._published = PublishedTypes(store, self._namespace, clock)
+        self._rng = random.Random()
+        self._claimed: dict[str, Job] = {}
+
+    @property
+    def namespace(self) -> str:
+        """The namespace the worker serves."""
+        return self._namespace
+
+    @property
+    def clock(self) -> Clock:
+        """Store time."""
+        return self._clock
+
+    async def publish(self, infos: Sequence[TypeInfo]) -> None:
+        """Makes the worker's job types known."""
+        await self._published.publish(infos)
+
+    async def resample(self) -> int:
+        """Takes a fresh sample of store time; returns by how many milliseconds the clock was behind it."""
+        if not isinstance(self._clock, StoreClock):
+            return 0
+        sample = await self._store.now()
+        behind = sample - self._clock.now()
+        self._clock.anchor(sample)
+        return behind
+
+    async def queues(self) -> Sequence[QueueState]:
+        """All queues."""
+        return await self._store.queues(self._namespace)
+
+    async def claim(self, claim: Claim) -> Sequence[Job]:
+        """Claims due jobs and remembers them until they are reported."""
+        now = self._clock.now()
+        jobs = await self._store.claim(
+            StoreClaim(
+                namespace=self._namespace,
+                worker=claim.worker,
+                queues=claim.queues,
+                types=claim.types,
+                limit=claim.limit,
+                now=now,
+                lease_until=now + claim.lease_ms,
+            )
+        )
+        for job in jobs:
+            self._claimed[job.facts.id] = job
+        return jobs
+
+    async def report(self, reports: Sequence[Report]) -> Sequence[Reported]:
+        """Decides each outcome and writes all in one op; what went stale is decided again."""
+        answers: dict[int, Reported] = {}
+        waiting = dict(enumerate(await self._jobs_of(reports)))
+        for index in [index for index, job in waiting.items() if job is None]:
+            answers[index] = await self._settled_before(reports[index])
+            del waiting[index]
+        hints = {ENDED_HINT}
+        for _ in range(_DECIDE_AGAIN):
+            if not waiting:
+                break
+            waiting = await self._settle(reports, waiting, answers, hints)
+        if waiting:
+            msg = f"{len(waiting)} outcomes could not be settled: their jobs change too fast"
+            raise StoreUnavailable(msg)
+        for report in reports:
+            self._forget(report)
+        self._store.wake(self._namespace, frozenset(hints))
+        return [answers[index] for index in range(len(reports))]
+
+    async def note(self, notes: Sequence[Note]) -> frozenset[str]:
+        """Writes holders' notes; returns the ids whose lease is lost."""
+        return await self._store.note(notes, now=self._clock.now())
+
+    async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
+        """Enqueues children of a running job, if its lease holds."""
+        answers = await self._operations.enqueue(requests, parent=parent)
+        return tuple(answer.job_id for answer in answers)
+
+    def renewer(self) -> AbstractAsyncContextManager[Renewer]:
+        """A renewer for the event loop of the calling thread."""
+        return self._store.renewer()
+
+    async def hello(self, hello: WorkerHello) -> None:
+        """Says that the worker is alive."""
+        await self._store.hello(hello)
+
+    async def goodbye(self, worker: str) -> None:
+        """Says that the worker has stopped."""
+        await self._store.goodbye(self._namespace, worker)
+
+    async def woken(self, queues: frozenset[str] | None, *, timeout_ms: int) -> bool:
+        """Waits for a hint of work, or for the time-out."""
+        return await self._store.woken(self._namespace, queues, timeout_ms=timeout_ms)
+
+    async def _jobs_of(self, reports: Sequence[Report]) -> list[Job | None]:
+        """The jobs as this worker claimed them; those it does not remember are read.
+
+        Only a job that is still held under the reported fence can be decided on. An attempt that
+        was settled before shows the same fence on a job that moved on, which the store answers.
+        """
+        jobs = [self._remembered(report) for report in reports]
+        if missing := [report.job_id for report, job in zip(reports, jobs, strict=True) if job is None]:
+            found = await self._store.get(self._namespace, missing)
+            for index, report in enumerate(reports):
+                if jobs[index] is None:
+                    fresh = found.get(report.job_id)
+                    jobs[index] = fresh if fresh is not None and _holds(fresh, report) else None
+        return jobs
+
+    async def _settled_before(self, report: Report) -> Reported:
+        """The answer for an attempt that is not open: it was reported before, or its lease was lost."""
+        try:
+            history = await self._store.history(self._namespace, report.job_id)
+        except JobNotFound:
+            return Reported(job_id=report.job_id, lost=True)
+        return Reported(job_id=report.job_id, lost=outcome_in(history, report.fence) is None)
+
+    def _remembered(self, report: Report) -> Job | None:
+        job = self._claimed.get(report.job_id)
+        return job if job is not None and job.fence == report.fence else None
+
+    def _forget(self, report: Report) -> None:
+        if self._remembered(report) is not None:
+            del self._claimed[report.job_id]
+
+    async def _settle(
+        self,
+        reports: Sequence[Report],
+        waiting: Mapping[int, Job | None],
+        answers: dict[int, Reported],
+        hints: set[str],
+    ) -> dict[int, Job | None]:
+        """One round: decides and applies all that wait; returns what must be decided again."""
+        now = self._clock.now()
+        transitions: list[Transition] = []
+        for index, job in waiting.items():
+            assert job is not None  # noqa: S101 - unknown jobs were answered before
+            report = reports[index]
+            policy = await self._policy(job)
+            transitions.append(
+                decide_report(job, report.outcome, report.started_at, policy=policy, now=now, rng=self._rng)
+            )
+        again: dict[int, Job | None] = {}
+        results = await self._store.apply(transitions, now=now)
+        for index, transition, result in zip(waiting, transitions, results, strict=True):
+            report = reports[index]
+            match result:
+                case Applied():
+                    after = transition.placement
+                    answers[index] = Reported(
+                        job_id=report.job_id, lost=False, state=after.state, due_at=after.due_at
+                    )
+                    if after.due_at is not None and after.due_at <= now:
+                        hints.add(transition.job.facts.queue)
+                case Already():
+                    answers[index] = Reported(job_id=report.job_id, lost=False)
+                case Stale(job=fresh) if _holds(fresh, report):
+                    again[index] = fresh
+                case Stale() | Lost() | Conflict():
+                    answers[index] = Reported(job_id=report.job_id, lost=True)
+        return again
+
+    async def _policy(self, job: Job) -> Policy:
+        cached = self._published.cached_policy(job.facts.type, job.facts.version)
+        return cached or await self._published.policy(job.facts.type, job.facts.version)
+
+
+def _holds(job: Job, report: Report) -> bool:
+    return job.fence == report.fence and job.state is State.PROCESSING

@@ -1,0 +1,68 @@
+"""The settings of a process, as one frozen value. The only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace.core.ids import checked_name
+
+DEFAULT_URL = "sqlite:///headrace.db"
+DEFAULT_PORT = 8787
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says.
+
+    HEADRACE_URL: the store. HEADRACE_NAMESPACE: whose jobs. HEADRACE_FILES: the folder of stored
+    files, beside the SQLite file unless set. HEADRACE_SMTP_URL: the mail server, such as
+    ``smtp://user:password@host:587``. HEADRACE_MAIL_FROM: the sender. HEADRACE_OUTBOUND_ALLOW:
+    ``host:port`` pairs, comma-separated, that outgoing requests may reach although the network
+    guard would refuse them. HEADRACE_WEBHOOK_SECRETS: signing secrets (``whsec_…``), the newest
+    first, comma-separated. HEADRACE_LEASE: seconds a lease lasts.
+    """
+
+    url: str = DEFAULT_URL
+    namespace: str = "default"
+    files: str | None = None
+    smtp_url: str | None = None
+    mail_from: str = "Headrace <headrace@localhost>"
+    outbound_allow: tuple[str, ...] = ()
+    webhook_secrets: tuple[str, ...] = ()
+    lease: float = 30.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Reads the settings. Raises InvalidInput for a value that cannot be used."""
+        read = os.environ if environment is None else environment
+        defaults = cls()
+        return cls(
+            url=read.get("HEADRACE_URL") or defaults.url,
+            namespace=checked_name(read.get("HEADRACE_NAMESPACE") or defaults.namespace, "namespace"),
+            files=read.get("HEADRACE_FILES") or None,
+            smtp_url=read.get("HEADRACE_SMTP_URL") or None,
+            mail_from=read.get("HEADRACE_MAIL_FROM") or defaults.mail_from,
+            outbound_allow=_list(read.get("HEADRACE_OUTBOUND_ALLOW", "")),
+            webhook_secrets=_list(read.get("HEADRACE_WEBHOOK_SECRETS", "")),
+            lease=_seconds(read.get("HEADRACE_LEASE"), defaults.lease),
+        )
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _seconds(text: str | None, default: float) -> float:
+    from headrace.errors import InvalidInput  # noqa: PLC0415
+
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError as error:
+        msg = f"HEADRACE_LEASE must be a number of seconds, not {text!r}"
+        raise InvalidInput(msg, field="HEADRACE_LEASE") from error
+    if not 1.0 <= value <= 3600.0:  # noqa: PLR2004 - bounds of a sane lease
+        msg = "HEADRACE_LEASE must lie between 1 and 3600 seconds"
+        raise InvalidInput(msg, field="HEADRACE_LEASE")
+    return value
