@@ -1,0 +1,115 @@
+"""The apply op: guarded transitions, an answer for each."""
+
+from array import array as numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from headrace.core.answer import answer_to
+from headrace.core.history import append
+from headrace.core.job import AttemptOutcome, Job, Transition
+from headrace.stores.sqlite.reading import jobs_by_seq
+from headrace.stores.sqlite.rows import placement_columns
+from headrace.stores.sqlite.statements import Row, first, queries, rows, write_rows
+from headrace.stores.sqlite.transaction import Write
+from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale
+
+_SQL = queries("jobs")
+_APPLIED: Final = Applied()
+_LOST: Final = Lost()
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Transitions to write, for the writer."""
+
+    transitions: Sequence[Transition]
+
+    def __call__(self, write: Write) -> Sequence[ApplyAnswer]:
+        """Writes them, inside a write transaction."""
+        if self._all_applied(write):
+            return [_APPLIED] * len(self.transitions)
+        return self._one_by_one(write)
+
+    def _all_applied(self, write: Write) -> bool:
+        """Writes all in one go if every guard holds, as it nearly always does; else nothing."""
+        transitions = self.transitions
+        if any(_takes_lock(transition) for transition in transitions):
+            return False
+        write.db.execute("savepoint application")
+        written = write_rows(write.db, _SQL["write_placement"], [_row(one) for one in transitions])
+        whole = written == len(transitions)
+        if not whole:
+            write.db.execute("rollback to application")
+        write.db.execute("release application")
+        if whole:
+            _write_trails(write.db, transitions)
+            _count(write, transitions)
+        return whole
+
+    def _one_by_one(self, write: Write) -> Sequence[ApplyAnswer]:
+        return [_apply_one(write, transition) for transition in self.transitions]
+
+
+def _apply_one(write: Write, transition: Transition) -> ApplyAnswer:
+    try:
+        written = write_rows(write.db, _SQL["write_placement"], [_row(transition)])
+    except apsw.ConstraintError:
+        return _conflict(write.db, transition)
+    if not written:
+        return _refusal(write.db, transition)
+    _write_trails(write.db, [transition])
+    _count(write, [transition])
+    return _APPLIED
+
+
+def _row(transition: Transition) -> Row:
+    job = transition.job
+    guard = (job.seq, job.fence, job.revision, transition.expired_before)
+    return (*guard, *placement_columns(transition.placement))
+
+
+def _takes_lock(transition: Transition) -> bool:
+    return transition.placement.unique_lock is not None and transition.job.placement.unique_lock is None
+
+
+def _conflict(db: apsw.Connection, transition: Transition) -> ApplyAnswer:
+    given = {"namespace": transition.job.facts.namespace, "lock": transition.placement.unique_lock}
+    (existing,) = first(db, _SQL["lock_holder"], given) or ("",)
+    return Conflict(existing)
+
+
+def _refusal(db: apsw.Connection, transition: Transition) -> ApplyAnswer:
+    seq = transition.job.seq
+    current = jobs_by_seq(db, [seq]).get(seq)
+    answer = answer_to(transition, current, _trails(db, [seq]).get(seq))
+    match answer:
+        case None:
+            return _LOST
+        case AttemptOutcome():
+            return Already(answer)
+        case Job():
+            return Stale(answer)
+
+
+def _write_trails(db: apsw.Connection, transitions: Sequence[Transition]) -> None:
+    ended = {one.job.seq: one.attempt for one in transitions if one.attempt is not None}
+    if ended:
+        trails = _trails(db, list(ended))
+        write_rows(
+            db, _SQL["write_trail"], [(seq, append(trails.get(seq), attempt)) for seq, attempt in ended.items()]
+        )
+
+
+def _trails(db: apsw.Connection, seqs: Sequence[int]) -> Mapping[int, str]:
+    return dict(rows(db, _SQL["trails"], {"seqs": apsw.carray(numbers("q", seqs))}))
+
+
+def _count(write: Write, transitions: Sequence[Transition]) -> None:
+    moves = write.moves
+    for one in transitions:
+        facts = one.job.facts
+        moves[facts.namespace, facts.queue, facts.type, one.job.placement.state] -= 1
+        moves[facts.namespace, facts.queue, facts.type, one.placement.state] += 1

@@ -1,0 +1,144 @@
+"""An open database: its writer, its readers, its clock, its guard and its hints."""
+
+import os
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import apsw
+
+from headrace.errors import UsedAfterFork
+from headrace.stores.sqlite import migrating
+from headrace.stores.sqlite.committing import Committer, Failed
+from headrace.stores.sqlite.connection import WAL_LIMIT, open_writer
+from headrace.stores.sqlite.faults import translated
+from headrace.stores.sqlite.hints import Hints
+from headrace.stores.sqlite.location import Location
+from headrace.stores.sqlite.mounts import refuse_network
+from headrace.stores.sqlite.pace import Pace
+from headrace.stores.sqlite.readers import Readers
+from headrace.stores.sqlite.store_time import StoreTime
+from headrace.stores.sqlite.transaction import Write
+from headrace.stores.sqlite.writer import Duties, Writer
+from headrace.stores.values import Health, Tier
+
+T = TypeVar("T")
+
+# SQLite's own words for `pragma synchronous`.
+_FULL: Final = 2
+_NORMAL: Final = 1
+
+
+class Database:
+    """Opened in one process, usable from all its event loops, and not from its forked children."""
+
+    def __init__(self, location: Location) -> None:
+        if location.path is not None and not location.force:
+            refuse_network(location.path)
+        self._location = location
+        self._pid = os.getpid()
+        self._closed = False
+        self._time = StoreTime()
+        self._pace = Pace()
+        self._db = open_writer(location)
+        committer = Committer(self._db, location.name, self._pace, self._time.write_mark)
+        _migrate(committer, location.name)
+        self._time.read_mark(self._db)
+        self._version = self._data_version()
+        self._readers = None if location.path is None else Readers(location)
+        self.hints = Hints(self._poke)
+        duties = Duties(is_awaited=self._is_awaited, look=self._look, tick=self._tick)
+        self._writer = Writer(committer, self._pace, duties)
+
+    async def write(self, op: Callable[[Write], T], *, rows: int = 1, urgent: bool = False) -> T:
+        """The op's result, once it is committed."""
+        self._refuse_fork()
+        return await self._writer.run(op, rows=rows, urgent=urgent)
+
+    async def read(self, read: Callable[[apsw.Connection], T]) -> T:
+        """The read's result, from one snapshot."""
+        self._refuse_fork()
+        if self._readers is None:
+            return await self._writer.run(lambda at: read(at.db))
+        return await self._readers.run(read)
+
+    def now(self) -> int:
+        """Store time."""
+        self._refuse_fork()
+        return self._time.now()
+
+    async def check(self) -> Health:
+        """Reads the database's state on the writer, so that it also shows whether writing works."""
+        return await self.write(self._health)
+
+    def close(self) -> None:
+        """Finishes what was accepted and closes the file. Idempotent."""
+        self._refuse_fork()
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.close()
+        if self._readers is not None:
+            self._readers.close()
+        self._db.close()
+
+    def _health(self, at: Write) -> Health:
+        db = at.db
+        return Health(
+            store="sqlite",
+            version=apsw.sqlite_lib_version(),
+            schema=db.pragma("user_version"),
+            tier=self._tier(db.pragma("synchronous")),
+            details={
+                "path": self._location.name,
+                "journal": db.pragma("journal_mode"),
+                "bytes": str(db.pragma("page_count") * db.pragma("page_size")),
+                "walBytes": str(self._wal_bytes()),
+            },
+        )
+
+    def _tier(self, synchronous: int) -> Tier:
+        if self._location.path is None:
+            return Tier.NOTHING
+        if synchronous >= _FULL:
+            return Tier.POWER_LOSS
+        return Tier.PROCESS_DEATH
+
+    def _refuse_fork(self) -> None:
+        if os.getpid() != self._pid:
+            msg = "an open store was carried into a forked child: open a new one in the child"
+            raise UsedAfterFork(msg)
+
+    def _poke(self) -> None:
+        self._writer.poke()
+
+    def _is_awaited(self) -> bool:
+        return self._readers is not None and self.hints.awaited
+
+    def _look(self) -> None:
+        """Notices that another process has committed: this connection's own commits do not count."""
+        version = self._data_version()
+        if version != self._version:
+            self._version = version
+            self._pace.contended()
+            self.hints.give_everywhere()
+
+    def _tick(self) -> None:
+        if self._wal_bytes() > WAL_LIMIT:
+            self._db.pragma("wal_checkpoint", "truncate")
+
+    def _data_version(self) -> int:
+        return self._db.pragma("data_version")
+
+    def _wal_bytes(self) -> int:
+        if self._location.path is None:
+            return 0
+        try:
+            return os.stat(f"{self._location.path}-wal").st_size
+        except FileNotFoundError:
+            return 0
+
+
+def _migrate(committer: Committer, name: str) -> None:
+    (ending,) = committer.commit([lambda at: migrating.migrate(at.db, name)])
+    if isinstance(ending, Failed):
+        raise translated(ending.error, name)

@@ -1,0 +1,212 @@
+"""The SQLite store: every method is one op for the writer, or one read."""
+
+import asyncio
+import os
+from array import array as numbers
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import TypeVar
+
+import apsw
+
+from headrace.core.filters import JobFilter, Page
+from headrace.core.job import History, Job, Transition
+from headrace.core.states import State
+from headrace.errors import UsedAfterFork
+from headrace.stores.protocol import Renewer
+from headrace.stores.sqlite import (
+    erasing,
+    listing,
+    migrating,
+    noting,
+    queueing,
+    reading,
+    records,
+    registers,
+    workers,
+)
+from headrace.stores.sqlite.applying import Application
+from headrace.stores.sqlite.claiming import Claim
+from headrace.stores.sqlite.database import Database
+from headrace.stores.sqlite.inserting import Insertion
+from headrace.stores.sqlite.location import parse
+from headrace.stores.sqlite.transaction import Write
+from headrace.stores.values import (
+    ApplyAnswer,
+    ClaimRequest,
+    Health,
+    Holder,
+    Inserted,
+    LogLine,
+    NewJob,
+    Note,
+    ParkedCount,
+    QueueState,
+    Record,
+    Register,
+    Renewal,
+    Swap,
+    Tally,
+    WorkerHello,
+)
+
+T = TypeVar("T")
+
+
+async def open_sqlite(url: str) -> "SqliteStore":
+    """Opens the database of a ``sqlite:`` URL; makes it and brings it up to date if need be."""
+    location = parse(url)
+    return SqliteStore(await asyncio.to_thread(Database, location))
+
+
+class SqliteStore:
+    """Keeps ``headrace.stores.protocol.Store``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(
+        self,
+        namespace: str,
+        jobs: Sequence[NewJob],
+        *,
+        now: int,
+        parent: Holder | None = None,
+        swaps: Sequence[Swap] = (),
+    ) -> Sequence[Inserted]:
+        op = Insertion(namespace=namespace, jobs=jobs, now=now, parent=parent, swaps=swaps)
+        return await self._database.write(op, rows=len(jobs))
+
+    async def claim(self, request: ClaimRequest) -> Sequence[Job]:
+        return await self._database.write(Claim(request), rows=request.limit)
+
+    async def apply(self, transitions: Sequence[Transition], *, now: int) -> Sequence[ApplyAnswer]:
+        del now
+        if not transitions:
+            return []
+        return await self._database.write(Application(transitions), rows=len(transitions))
+
+    async def note(self, notes: Sequence[Note], *, now: int) -> frozenset[str]:
+        del now
+        return await self._database.write(lambda at: noting.write_notes(at, notes), rows=len(notes))
+
+    async def expired(self, *, now: int, limit: int) -> Sequence[Job]:
+        return await self._database.read(lambda db: reading.expired_jobs(db, now, limit))
+
+    async def erase(self, *, now: int, limit: int) -> int:
+        return await self._database.write(lambda at: erasing.erase(at, now, limit), rows=limit)
+
+    async def erase_beyond(
+        self, namespace: str, job_type: str, state: State, *, keep: int, limit: int
+    ) -> int:
+        op = erasing.Surplus(namespace=namespace, type=job_type, state=state, keep=keep, limit=limit)
+        return await self._database.write(op, rows=limit)
+
+    def renewer(self) -> AbstractAsyncContextManager[Renewer]:
+        return _renewer(self._database)
+
+    async def get(self, namespace: str, ids: Sequence[str]) -> Mapping[str, Job]:
+        return await self._database.read(lambda db: reading.jobs_by_id(db, namespace, ids))
+
+    async def find(self, namespace: str, wanted: JobFilter, page: Page) -> "listing.JobPage":
+        return await self._database.read(lambda db: listing.find(db, namespace, wanted, page))
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        return await self._database.read(lambda db: reading.tallies(db, namespace))
+
+    async def history(self, namespace: str, job_id: str) -> History:
+        return await self._database.read(lambda db: reading.history(db, namespace, job_id))
+
+    async def log_lines(self, namespace: str, job_id: str) -> Sequence[LogLine]:
+        return await self._database.read(lambda db: reading.log_lines(db, namespace, job_id))
+
+    async def parked(self, namespace: str) -> Sequence[ParkedCount]:
+        return await self._database.read(lambda db: reading.parked(db, namespace))
+
+    async def read(self, namespace: str, keys: Sequence[str]) -> Mapping[str, Register]:
+        return await self._database.read(lambda db: registers.read_registers(db, namespace, keys))
+
+    async def scan(self, namespace: str, prefix: str) -> Sequence[Register]:
+        return await self._database.read(lambda db: registers.scan_registers(db, namespace, prefix))
+
+    async def swap(self, namespace: str, swaps: Sequence[Swap]) -> bool:
+        return await self._database.write(lambda at: registers.swap(at, namespace, swaps))
+
+    async def append(self, namespace: str, kind: str, records: Sequence[Record]) -> None:
+        await self._database.write(partial(_append, namespace, kind, records), rows=len(records))
+
+    async def records(self, namespace: str, kind: str, keys: Sequence[str]) -> Mapping[str, Record]:
+        return await self._database.read(lambda db: records.read_records(db, namespace, kind, keys))
+
+    async def list_records(
+        self, namespace: str, kind: str, page: Page
+    ) -> tuple[Sequence[Record], str | None]:
+        return await self._database.read(lambda db: records.newest(db, namespace, kind, page))
+
+    async def remove_records(self, namespace: str, kind: str, keys: Sequence[str]) -> int:
+        return await self._database.write(lambda at: records.remove(at, namespace, kind, keys))
+
+    async def trim(self, *, now: int, limit: int) -> int:
+        return await self._database.write(lambda at: records.trim(at, now, limit), rows=limit)
+
+    async def migrate(self) -> int:
+        """Nothing is left to do: a SQLite file is brought up to date when it is opened."""
+        return migrating.newest()
+
+    async def check(self) -> Health:
+        return await self._database.check()
+
+    async def now(self) -> int:
+        return self._database.now()
+
+    async def queues(self, namespace: str) -> Sequence[QueueState]:
+        now = self._database.now()
+        return await self._database.read(lambda db: queueing.queue_states(db, namespace, now))
+
+    async def set_paused(self, namespace: str, queue: str, *, paused: bool) -> None:
+        await self._database.write(lambda at: queueing.set_paused(at, namespace, queue, paused=paused))
+
+    async def hello(self, hello: WorkerHello) -> None:
+        while await self._database.write(lambda at: workers.hello(at, hello)) == workers.UNPARK_AT_ONCE:
+            pass
+
+    async def goodbye(self, namespace: str, worker: str) -> None:
+        await self._database.write(lambda at: workers.goodbye(at, namespace, worker))
+
+    async def workers(self, namespace: str) -> Sequence[WorkerHello]:
+        return await self._database.read(lambda db: workers.workers(db, namespace))
+
+    async def unpark_known(self, *, now: int) -> int:
+        return await self._database.write(lambda at: workers.unpark_known(at, now))
+
+    def wake(self, namespace: str, queues: frozenset[str]) -> None:
+        self._database.hints.give(namespace, queues)
+
+    async def woken(self, namespace: str, queues: frozenset[str] | None, *, timeout_ms: int) -> bool:
+        return await self._database.hints.wait(namespace, queues, timeout_ms)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._database.close)
+
+
+class _Renewer:
+    """Keeps ``headrace.stores.protocol.Renewer`` on the writer of the store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def renew(self, holders: Sequence[Holder], *, now: int, lease_until: int) -> Renewal:
+        del now
+        return await self._database.write(
+            lambda at: noting.renew(at, holders, lease_until), rows=len(holders), urgent=True
+        )
+
+
+@asynccontextmanager
+async def _renewer(database: Database) -> AsyncIterator[Renewer]:
+    yield _Renewer(database)
+
+
+def _append(namespace: str, kind: str, given: Sequence[Record], at: Write) -> None:
+    records.append(at, namespace, kind, given)
