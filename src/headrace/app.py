@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,8 @@ from headrace.stores.protocol import InsertKind, Store
 
 if TYPE_CHECKING:
     from headrace.engine.payload import PayloadSchema
+    from headrace.worker.settings import WorkerSettings
+    from headrace.worker.worker import Worker
 
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
@@ -135,6 +137,26 @@ class App:
         """A source of work for a worker of this process."""
         opened = await self.open()
         return LocalWork(opened.store, opened.clock, opened.operations)
+
+    @asynccontextmanager
+    async def running_worker(self, settings: "WorkerSettings | None" = None) -> AsyncGenerator["Worker"]:
+        """Runs a worker and upkeep in this event loop for as long as the block lasts.
+
+        Leaving the block stops the worker: what runs gets the settings' grace, what has not started
+        goes back. For a process of its own use ``headrace worker``.
+        """
+        from headrace.upkeep.upkeep import Upkeep, usual_chores  # noqa: PLC0415 - see _open
+        from headrace.worker.settings import WorkerSettings  # noqa: PLC0415
+        from headrace.worker.worker import Worker  # noqa: PLC0415
+
+        opened = await self.open()
+        told = settings or WorkerSettings(lease_ms=round(self.settings.lease * 1000))
+        told = replace(told, lifespan=told.lifespan or self.lifespan_factory)
+        chores = usual_chores(
+            opened.store, opened.clock, namespace=self.settings.namespace, lease_ms=told.lease_ms
+        )
+        async with Upkeep(chores), Worker(await self.work(), self.registry, told) as worker:
+            yield worker
 
     async def open(self) -> OpenedApp:
         """Opens the store, once. Raises StoreError, InvalidInput for a URL that cannot be used."""

@@ -1,10 +1,10 @@
 """What an enqueue returns: a handle on the job."""
 
+import json
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from headrace.core.job import Job
 from headrace.core.states import State
-from headrace.core.wire import error_text
 from headrace.engine.operations import CancelAnswer, Operations
 from headrace.engine.portal import Portal
 from headrace.errors import JobCancelled, JobFailed
@@ -61,7 +61,7 @@ class Handle(Generic[R]):
         if job.state is State.CANCELLED:
             raise JobCancelled(self.id)
         if job.state is State.FAILED:
-            raise JobFailed(self.id, "error", error_text(job) or "no error was kept")
+            raise _failure(job)
         if self._payload is None:
             return cast("R", job.placement.result)
         return self._payload.decode_result(job.placement.result)
@@ -69,3 +69,8 @@ class Handle(Generic[R]):
     def result_sync(self, timeout: float | None = None) -> R:
         """As ``result``, for callers without an event loop."""
         return self._source.portal.call(lambda: self.result(timeout))
+
+
+def _failure(job: Job) -> JobFailed:
+    kept: dict[str, str] = json.loads(job.placement.error or "{}")
+    return JobFailed(job.id, kept.get("type", "unknown"), kept.get("message", "no error was kept"))

@@ -60,7 +60,7 @@ class LocalOperations:
         self._clock = clock
         self._namespace = checked_name(namespace, "namespace")
         self._registry = registry
-        self._rng = random.SystemRandom()
+        self._rng = random.Random()
         self._ids = IdMint(self._rng)
         self._published = PublishedTypes(store, namespace, clock)
 

@@ -277,10 +277,14 @@ class LocalWork:
         """One round: decides and applies all that wait; returns what must be decided again."""
         now = self._clock.now()
         transitions: list[Transition] = []
+        policies: dict[tuple[str, int], Policy] = {}
         for index, job in waiting.items():
             assert job is not None  # noqa: S101 - unknown jobs were answered before
             report = reports[index]
-            policy = await self._policy(job)
+            kind = (job.facts.type, job.facts.version)
+            policy = policies.get(kind)
+            if policy is None:
+                policy = policies[kind] = await self._policy(job)
             transitions.append(
                 decide_report(job, report.outcome, report.started_at, policy=policy, now=now, rng=self._rng)
             )
