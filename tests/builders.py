@@ -8,12 +8,12 @@ from typing import Final
 from headrace.core import place
 from headrace.core.backoff import Backoff
 from headrace.core.decide import decide, decide_report
-from headrace.core.ids import IdMint
 from headrace.core.job import Facts, Job, Placement, Transition
 from headrace.core.outcomes import ErrorInfo, Event, Failed, Outcome, Rescued, Succeeded
 from headrace.core.policy import ErrorClass, Policy, Retention
 from headrace.core.states import State
 from headrace.core.unique import OnConflict, Unique
+from headrace.mint import IdMint
 from headrace.stores.protocol import (
     ApplyAnswer,
     ClaimRequest,

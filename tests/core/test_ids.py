@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.core.ids import IdMint, checked_name, is_id
+from headrace.core.ids import checked_name, is_id
 from headrace.errors import InvalidInput
+from headrace.mint import IdMint
 from tests.builders import NOW
 
 

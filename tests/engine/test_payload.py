@@ -40,6 +40,7 @@ class Dog(BaseModel):
 
 
 def everything(
+    *,
     address: Address,
     line: Line,
     options: Options,

@@ -1,6 +1,5 @@
 """Which treatment an exception gets: the table of known errors, extended by each job type."""
 
-import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ CLASSES: Final[tuple[tuple[type[BaseException], ErrorClass], ...]] = (
     (Transient, ErrorClass.TRANSIENT),
     (Exhausted, ErrorClass.RESOURCE),
     (InvalidInput, ErrorClass.PERMANENT),
-    (asyncio.CancelledError, ErrorClass.TRANSIENT),
     (MemoryError, ErrorClass.RESOURCE),
     (PermissionError, ErrorClass.PERMANENT),
     (TimeoutError, ErrorClass.TRANSIENT),

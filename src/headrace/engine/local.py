@@ -10,7 +10,7 @@ from headrace.clock import Clock
 from headrace.core import wire
 from headrace.core.decide import decide
 from headrace.core.filters import JobFilter, Page
-from headrace.core.ids import IdMint, checked_name
+from headrace.core.ids import checked_name
 from headrace.core.job import History, Job
 from headrace.core.outcomes import CancelAsked, RetryAsked
 from headrace.core.request import MAX_BULK, EnqueueRequest
@@ -27,6 +27,7 @@ from headrace.errors import (
     UnknownJobType,
     WaitTimeout,
 )
+from headrace.mint import IdMint
 from headrace.stores.protocol import (
     Already,
     Applied,

@@ -27,4 +27,4 @@ async def calls() -> None:
     handle = await resize.enqueue(3)
     number: int = await handle.result(timeout=1)
     text: str = await handle.result(timeout=1)  # refused
-    print(number, text)
+    _ = (number, text)
