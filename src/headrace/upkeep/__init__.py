@@ -1,0 +1,1 @@
+"""The regular chores that keep a store in order. Any number of processes may run them at once."""

@@ -1,0 +1,32 @@
+"""What a chore is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoreResult:
+    """What one run did: how many things, and whether more of them wait already."""
+
+    done: int = 0
+    more: bool = False
+    details: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
+
+
+class Chore(Protocol):
+    """A small piece of upkeep, safe when two processes do it at the same time."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+        ...
+
+    @property
+    def every_ms(self) -> int:
+        """How often it is worth running."""
+        ...
+
+    async def run_once(self) -> ChoreResult:
+        """Does a bounded amount of work. Raises StoreError."""
+        ...

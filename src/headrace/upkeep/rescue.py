@@ -1,0 +1,104 @@
+"""Takes jobs away from holders that stopped renewing.
+
+A lease that ran out does not prove that its worker died: the store may have been away, the clock may
+have jumped, this very process may have slept. After any of these every worker gets one lease to renew
+before anything is taken away (C21). A renewal that comes between reading and writing wins, because the
+write itself asks whether the lease is still expired (C14).
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from headrace.clock import Clock, StoreClock
+from headrace.core.decide import decide
+from headrace.core.job import Job, Transition
+from headrace.core.outcomes import Rescued
+from headrace.engine.published import PublishedTypes
+from headrace.errors import StoreError
+from headrace.stores.protocol import Applied, Store
+from headrace.upkeep.chore import ChoreResult
+
+LIMIT: Final = 200
+CLOCK_STEP_MS: Final = 1_000
+
+
+class Rescue:
+    """The chore. ``hold_off_ms`` is how long workers have to renew after an outage: one lease."""
+
+    name = "rescue"
+
+    def __init__(
+        self, store: Store, clock: Clock, *, every_ms: int = 5_000, hold_off_ms: int = 30_000
+    ) -> None:
+        self.every_ms = every_ms
+        self._store = store
+        self._clock = clock
+        self._hold_off_ms = hold_off_ms
+        self._not_before = 0
+        self._last_now: int | None = None
+        self._published: dict[str, PublishedTypes] = {}
+        self._rng = random.Random()
+
+    async def run_once(self) -> ChoreResult:
+        try:
+            if await self._clock_stepped() or self._slept():
+                self._hold_off()
+            now = self._clock.now()
+            if now < self._not_before:
+                return ChoreResult(details={"held_off_ms": self._not_before - now})
+            return await self._rescue(now)
+        except StoreError:
+            self._hold_off()
+            raise
+
+    async def _rescue(self, now: int) -> ChoreResult:
+        expired = await self._store.expired(now=now, limit=LIMIT)
+        if not expired:
+            return ChoreResult()
+        transitions = [await self._decide(job, now) for job in expired]
+        answers = await self._store.apply(transitions, now=now)
+        rescued = [
+            transition
+            for transition, answer in zip(transitions, answers, strict=True)
+            if isinstance(answer, Applied)
+        ]
+        self._wake(rescued, now)
+        return ChoreResult(done=len(rescued), more=len(expired) == LIMIT and bool(rescued))
+
+    async def _decide(self, job: Job, now: int) -> Transition:
+        namespace = job.facts.namespace
+        published = self._published.get(namespace)
+        if published is None:
+            published = self._published[namespace] = PublishedTypes(self._store, namespace, self._clock)
+        policy = await published.policy(job.facts.type, job.facts.version)
+        return decide(job, Rescued(), policy=policy, now=now, rng=self._rng)
+
+    async def _clock_stepped(self) -> bool:
+        """Takes a sample of store time, so that no decision rests on an old one; whether it jumped."""
+        expected, sample = self._clock.now(), await self._store.now()
+        if not isinstance(self._clock, StoreClock):
+            return False
+        self._clock.anchor(sample)
+        return abs(sample - expected) > CLOCK_STEP_MS
+
+    def _slept(self) -> bool:
+        """Whether this process, or its machine, did not run for so long that others may have slept too."""
+        last, self._last_now = self._last_now, self._clock.now()
+        return (
+            isinstance(self._clock, StoreClock)
+            and last is not None
+            and self._last_now - last > self.every_ms + self._hold_off_ms
+        )
+
+    def _hold_off(self) -> None:
+        self._not_before = self._clock.now() + self._hold_off_ms
+
+    def _wake(self, rescued: Sequence[Transition], now: int) -> None:
+        woken: dict[str, set[str]] = {}
+        for transition in rescued:
+            due = transition.placement.due_at
+            if due is not None and due <= now:
+                woken.setdefault(transition.job.facts.namespace, set()).add(transition.job.facts.queue)
+        for namespace, queues in woken.items():
+            self._store.wake(namespace, frozenset(queues))

@@ -1,0 +1,140 @@
+"""The service that runs the chores, each at its own pace, for as long as it is open."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import TracebackType
+from typing import Any, Final, Self
+
+from headrace.clock import Clock
+from headrace.core.backoff import Backoff, Jitter
+from headrace.errors import StoreError, StoreUnusable
+from headrace.stores.protocol import Store
+from headrace.upkeep.chore import Chore, ChoreResult
+from headrace.upkeep.prune import PruneBeyondCount, PruneJobs, TrimRecords
+from headrace.upkeep.rescue import Rescue
+from headrace.upkeep.unpark import Unpark
+
+JITTER: Final = 0.2
+_RETRY: Final = Backoff.exponential(0.5, cap=30, jitter=Jitter.EQUAL)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreDone:
+    """A chore ran."""
+
+    name: str
+    result: ChoreResult
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreFailed:
+    """The store did not let a chore run; it is tried again in ``retry_in`` seconds."""
+
+    name: str
+    error: Exception
+    retry_in: float
+
+
+OnChore = Callable[[ChoreDone | ChoreFailed], None]
+
+
+def usual_chores(store: Store, clock: Clock, *, namespace: str, lease_ms: int) -> tuple[Chore, ...]:
+    """The chores every installation needs."""
+    return (
+        Rescue(store, clock, every_ms=min(5_000, lease_ms // 2), hold_off_ms=lease_ms),
+        Unpark(store, clock),
+        PruneJobs(store, clock),
+        PruneBeyondCount(store, clock, namespace=namespace),
+        TrimRecords(store, clock),
+    )
+
+
+class Upkeep:
+    """Runs chores. An async context manager; ``start`` and ``stop`` are idempotent."""
+
+    def __init__(self, chores: Sequence[Chore], *, on_event: OnChore | None = None) -> None:
+        self._chores = tuple(chores)
+        self._on_event = on_event
+        self._rng = random.Random()
+        self._main: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Starts the chores."""
+        if self._main is None:
+            self._main = asyncio.create_task(self._live(), name="headrace-upkeep")
+
+    async def run(self) -> None:
+        """Runs the chores until cancelled. Raises StoreUnusable if the store never will work."""
+        await self.start()
+        if self._main is not None:
+            await self._main
+
+    async def stop(self) -> None:
+        """Stops after the store calls under way."""
+        if self._main is not None:
+            self._main.cancel()
+            await asyncio.wait([self._main])
+
+    async def _live(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for chore in self._chores:
+                    group.create_task(self._repeat(chore))
+        except* StoreUnusable as errors:
+            raise errors.exceptions[0] from None
+
+    async def _repeat(self, chore: Chore) -> None:
+        failures = 0
+        # processes started together must not do the same chore at the same moment for ever
+        await asyncio.sleep(self._rng.uniform(0, chore.every_ms / 1000 * JITTER))
+        while True:
+            try:
+                result = await chore.run_once()
+            except StoreUnusable:
+                raise
+            except StoreError as error:
+                failures += 1
+                pause = _RETRY.delay_ms(failures, self._rng) / 1000
+                self._failed(chore, error, pause)
+            except Exception as error:  # boundary: one chore that cannot be done must not stop the others
+                failures += 1
+                pause = _RETRY.delay_ms(failures, self._rng) / 1000 + chore.every_ms / 1000
+                self._failed(chore, error, pause)
+            else:
+                failures = 0
+                pause = 0.0 if result.more else self._about(chore.every_ms / 1000)
+                self._done(chore, result)
+            await asyncio.sleep(pause)
+
+    def _about(self, seconds: float) -> float:
+        return seconds * self._rng.uniform(1 - JITTER, 1 + JITTER)
+
+    def _done(self, chore: Chore, result: ChoreResult) -> None:
+        if result.done:
+            _logger().info("chore_done", chore=chore.name, done=result.done)
+        if self._on_event is not None:
+            self._on_event(ChoreDone(chore.name, result))
+
+    def _failed(self, chore: Chore, error: Exception, pause: float) -> None:
+        _logger().warning("chore_failed", chore=chore.name, error=repr(error), retry_in=round(pause, 3))
+        if self._on_event is not None:
+            self._on_event(ChoreFailed(chore.name, error, pause))
+
+
+@cache
+def _logger() -> Any:  # noqa: ANN401 - structlog's loggers have no static type
+    import structlog  # noqa: PLC0415 - quiet upkeep never needs it
+
+    return structlog.get_logger("headrace.upkeep")

@@ -1,0 +1,1 @@
+"""Workers: they claim jobs, run their handlers and report outcomes."""

@@ -1,0 +1,220 @@
+"""Claimed jobs that wait for a slot, and the slots.
+
+One line per queue and pool. A line may hold what its pool gets through in one second, as measured,
+and all lines together at most one batch: a job that waits here is hidden from other workers.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from headrace.core.job import Isolation
+from headrace.engine.operations import Runs
+from headrace.worker.held import Held, Line, Pool, QueueSlots
+from headrace.worker.settings import WorkerSettings
+
+AHEAD_S: Final = 1.0
+MEASURE_EVERY: Final = 0.02
+NO_LIMIT: Final = 1_000_000_000
+
+
+class Buffer:
+    """Starts claimed jobs as slots become free."""
+
+    def __init__(self, settings: WorkerSettings, start: Callable[[Held], None]) -> None:
+        self.running: set[Held] = set()
+        self.solo: deque[Held] = deque()
+        self.alone: Held | None = None
+        self.hungry = False
+        self.roomy: Callable[[], None] = _nothing
+        self.emptied: Callable[[], None] = _nothing
+        self._settings = settings
+        self._start = start
+        self._free = settings.concurrency
+        self._waiting = 0
+        self._pools = {
+            Runs.ASYNC: _pool(Runs.ASYNC, settings.concurrency),
+            Runs.THREAD: _pool(Runs.THREAD, min(settings.threads, settings.concurrency)),
+            Runs.PROCESS: _pool(Runs.PROCESS, min(settings.processes, settings.concurrency)),
+        }
+        self._queues: dict[str, QueueSlots] = {}
+        self._lines: dict[tuple[str, Runs], Line] = {}
+
+    @property
+    def closed(self) -> bool:
+        """Whether a job that must run by itself keeps all others from starting."""
+        return self.alone is not None or bool(self.solo)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait here."""
+        return self._waiting + len(self.solo)
+
+    def put(self, batch: Iterable[Held]) -> None:
+        """Takes claimed jobs and starts those that find a slot."""
+        for held in batch:
+            if _must_run_alone(held):
+                self.solo.append(held)
+                continue
+            line = self._line(held.job.facts.queue, held.runs)
+            held.line = line
+            line.waiting.append(held)
+            line.pool.waiting += 1
+            self._waiting += 1
+        self.fill()
+        if self.solo and not self.running:
+            self.emptied()
+
+    def fill(self) -> None:
+        """Starts what can be started."""
+        if self.closed:
+            return
+        for line in tuple(self._lines.values()):
+            if line.waiting:
+                self._serve(line)
+        # the first line is not always first: a full total would otherwise starve the others
+        if len(self._lines) > 1:
+            key = next(iter(self._lines))
+            self._lines[key] = self._lines.pop(key)
+
+    def ended(self, held: Held) -> None:
+        """A handler has ended: its slot is free."""
+        self.running.discard(held)
+        line = held.line
+        if line is not None:
+            line.queue.running -= 1
+            line.pool.free += 1
+            line.done += 1
+            self._free += 1
+            if held is self.alone:
+                self.alone = None
+            if self.closed:
+                pass
+            elif line.waiting and line.queue.running < line.queue.limit:
+                self._serve(line)
+            elif self._waiting:
+                self.fill()
+            if self.hungry and line.pool.waiting <= line.pool.low:
+                self.hungry = False
+                self.roomy()
+        if not self.running:
+            self.emptied()
+
+    def drop(self, held: Held) -> bool:
+        """Takes out one job that waits; False if it does not."""
+        if held in self.solo:
+            self.solo.remove(held)
+            return True
+        line = held.line
+        if line is None or held not in line.waiting:
+            return False
+        line.waiting.remove(held)
+        line.pool.waiting -= 1
+        self._waiting -= 1
+        return True
+
+    def drain(self, queues: Collection[str] | None = None) -> list[Held]:
+        """Takes out all that waits, of these queues or of all."""
+        out = [held for held in self.solo if queues is None or held.job.facts.queue in queues]
+        self.solo = deque(held for held in self.solo if held not in out)
+        for line in self._lines.values():
+            if queues is None or line.queue.name in queues:
+                out.extend(line.waiting)
+                line.pool.waiting -= len(line.waiting)
+                self._waiting -= len(line.waiting)
+                line.waiting.clear()
+        return out
+
+    def start_alone(self) -> None:
+        """Starts the next job that must run by itself; nothing else runs now."""
+        held = self.alone = self.solo.popleft()
+        line = self._line(held.job.facts.queue, held.runs)
+        held.line = line
+        self._begin(held, line)
+
+    def room(self, runs: Runs) -> int:
+        """How many more jobs of that kind are wanted: free slots, and one second of work ahead."""
+        pool = self._pools[runs]
+        ahead = self._ahead_of(pool)
+        free = min(self._free - self._waiting, pool.free - pool.waiting)
+        if free <= 0 and pool.waiting > ahead // 2:
+            return 0
+        return max(0, min(free + ahead, self._settings.batch))
+
+    def room_of(self, queue: str, runs: Runs) -> int:
+        """How many more jobs of that kind are wanted of one queue."""
+        slots = self._queue(queue)
+        line = self._lines.get((queue, runs))
+        held = sum(len(one.waiting) for one in self._lines.values() if one.queue is slots)
+        return slots.limit - slots.running - held + (0 if line is None else self._ahead(line))
+
+    def measure(self) -> None:
+        """Takes the speed of every line, at most every 20 ms."""
+        now = time.monotonic()
+        for line in self._lines.values():
+            passed = now - line.measured_at
+            if passed < MEASURE_EVERY:
+                continue
+            done = line.done - line.measured_done
+            if done or line.waiting or line.queue.running:
+                speed = done / passed
+                line.rate = speed if line.rate == 0 else (line.rate + speed) / 2
+            line.measured_at, line.measured_done = now, line.done
+        for pool in self._pools.values():
+            pool.low = self._ahead_of(pool) // 2
+
+    def _ahead_of(self, pool: Pool) -> int:
+        lines = (line for line in self._lines.values() if line.pool is pool)
+        return min(self._settings.batch, sum(self._ahead(line) for line in lines))
+
+    def _ahead(self, line: Line) -> int:
+        return min(self._settings.batch, int(line.rate * AHEAD_S))
+
+    def _serve(self, line: Line) -> None:
+        waiting, queue, pool = line.waiting, line.queue, line.pool
+        while waiting and self._free > 0 and pool.free > 0 and queue.running < queue.limit:
+            held = waiting.popleft()
+            pool.waiting -= 1
+            self._waiting -= 1
+            self._begin(held, line)
+
+    def _begin(self, held: Held, line: Line) -> None:
+        line.queue.running += 1
+        line.pool.free -= 1
+        self._free -= 1
+        self.running.add(held)
+        self._start(held)
+
+    def _queue(self, name: str) -> QueueSlots:
+        slots = self._queues.get(name)
+        if slots is None:
+            limits = self._settings.queues
+            limit = NO_LIMIT if limits is None else limits.get(name, NO_LIMIT)
+            slots = self._queues[name] = QueueSlots(name=name, limit=limit)
+        return slots
+
+    def _line(self, queue: str, runs: Runs) -> Line:
+        line = self._lines.get((queue, runs))
+        if line is None:
+            line = self._lines[queue, runs] = Line(
+                queue=self._queue(queue),
+                pool=self._pools[runs],
+                waiting=deque(),
+                measured_at=time.monotonic(),
+            )
+        return line
+
+
+def _must_run_alone(held: Held) -> bool:
+    """Whether the job took workers down before, and no child process of its own shields the others."""
+    isolation = held.job.placement.isolation
+    return isolation is Isolation.ALONE or (isolation is Isolation.CHILD and held.runs is not Runs.PROCESS)
+
+
+def _pool(runs: Runs, size: int) -> Pool:
+    return Pool(runs=runs, size=size, free=size)
+
+
+def _nothing() -> None:
+    return None

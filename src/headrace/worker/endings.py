@@ -1,0 +1,135 @@
+"""How attempts end: from what a handler returned or raised, and why it was told to stop, to an outcome."""
+
+import asyncio
+import traceback
+from types import TracebackType
+from typing import Any, Final
+
+from headrace.core.classify import classify, retry_after_ms
+from headrace.core.job import Job
+from headrace.core.outcomes import (
+    ErrorInfo,
+    Failed,
+    Outcome,
+    Released,
+    Snoozed,
+    Stopped,
+    Succeeded,
+)
+from headrace.core.policy import ErrorClass
+from headrace.engine.context import Context, ContextLink, JobInfo, parse_saved
+from headrace.engine.registry import Registered
+from headrace.errors import Cancel, Snooze
+from headrace.files.protocol import FileStore
+from headrace.worker.held import Held, Why
+
+MAX_FRAMES: Final = 60
+NO_VALUE: Final = Succeeded()
+_FOLDER: Final = __file__.rpartition("/")[0] + "/"
+
+
+class Interrupted(BaseException):
+    """Raised inside a handler in a thread or child process that did not react to ``ctx.cancelled``."""
+
+
+def context_of(
+    job: Job, link: ContextLink, *, files: FileStore | None = None, deps: object = None
+) -> Context:
+    """What the handler of this attempt receives."""
+    facts = job.facts
+    info = JobInfo(
+        id=facts.id,
+        namespace=facts.namespace,
+        type=facts.type,
+        version=facts.version,
+        queue=facts.queue,
+        attempt=job.attempt,
+        max_attempts=facts.max_attempts,
+        created_at=facts.created_at,
+        batch_id=facts.batch_id,
+        unique_key=facts.unique_key,
+        tags=facts.tags,
+    )
+    return Context(info, link, saved=parse_saved(job.checkpoint), files=files, deps=deps)
+
+
+def succeeded(kind: Registered, value: object) -> Outcome:
+    """The handler returned. Raises InvalidInput for a value that cannot be kept."""
+    return NO_VALUE if value is None else Succeeded(result=kind.payload.encode_result(value))
+
+
+def raised(kind: Registered, error: BaseException, now: int) -> Outcome:
+    """The handler raised, or its payload did not fit."""
+    match error:
+        case Snooze(delay=delay):
+            return Snoozed(delay_ms=max(0, round(delay * 1000)), reason=_text(error))
+        case Cancel():
+            return Stopped(reason=_text(error))
+        case _:
+            info = ErrorInfo(
+                type=type(error).__name__,
+                message=_text(error),
+                error_class=classify(error, kind.rules),
+                traceback=_traceback(error),
+                retry_after_ms=retry_after_ms(error, now),
+            )
+            return Failed(error=info, backoff=kind.rules.backoff_for(error))
+
+
+def settled(held: Held, outcome: Outcome | None) -> Outcome:
+    """The outcome to report for a handler that ended, given why it was told to stop.
+
+    ``outcome`` is None for a handler that ended by the interruption itself. Success wins over a
+    cancel, a shutdown and a lease that could not be renewed (C26, C13), not over the time limit.
+    """
+    why = held.stopping
+    if why is None:
+        return Stopped(reason="interrupted") if outcome is None else outcome
+    match why:
+        case Why.TIMEOUT:
+            return timed_out(held.job)
+        case Why.CANCEL:
+            return Stopped(reason=why.value) if outcome is None else outcome
+        case Why.SHUTDOWN | Why.LAPSED:
+            return outcome if isinstance(outcome, Succeeded | Snoozed) else Released(reason=why.value)
+        case Why.LOST:
+            return Released(reason=why.value)
+
+
+def timed_out(job: Job) -> Outcome:
+    """The attempt passed its time limit."""
+    limit = (job.placement.timeout_ms or 0) / 1000
+    error = ErrorInfo(
+        type="TimeLimitPassed",
+        message=f"time limit of {limit:g} s passed",
+        error_class=ErrorClass.TIMEOUT,
+    )
+    return Failed(error=error)
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether this is how a handler ends that was told to stop."""
+    return isinstance(error, asyncio.CancelledError | Interrupted)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # boundary: an error whose text cannot be made is still reported
+        return f"<{type(error).__name__} without a readable message>"
+
+
+def _traceback(error: BaseException) -> str | None:
+    """The traceback from the handler on; the worker's own frames say nothing about the fault."""
+    try:
+        frames = _beyond_worker(error.__traceback__)
+        told: Any = traceback.TracebackException(type(error), error, frames, limit=-MAX_FRAMES, compact=True)
+        return "".join(told.format())
+    except Exception:  # boundary: an error that cannot be formatted is still reported
+        return None
+
+
+def _beyond_worker(frames: TracebackType | None) -> TracebackType | None:
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_FOLDER):
+        frames = frames.tb_next
+    return frames

@@ -1,0 +1,154 @@
+"""What a worker and its child process say to each other: one JSON object a line.
+
+The child keeps its pipe ends to itself, so that a handler that prints does no harm.
+
+    worker → child   open (app, path), run (job, saved), cancel, answer (to a checkpoint or enqueue)
+    child → worker   ready (types) or broken (why); then started, progress, log, checkpoint, enqueue,
+                     ended (outcome)
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final, cast
+
+from headrace.core.backoff import Backoff
+from headrace.core.job import Facts, Isolation, Job, Placement
+from headrace.core.outcomes import ErrorInfo, Failed, Outcome, Snoozed, Stopped, Succeeded
+from headrace.core.policy import ErrorClass
+from headrace.core.request import EnqueueRequest
+from headrace.core.states import State
+from headrace.core.unique import OnConflict, Unique, Until
+from headrace.errors import FieldError, HeadraceError, InvalidPayload, LeaseLost
+
+Message = Mapping[str, Any]
+_PLACEMENT: Final = (
+    "priority",
+    "rank",
+    "timeout_ms",
+    "generation",
+    "starts",
+    "failures",
+    "crashes",
+    "worker",
+)
+
+
+def dump(message: Message) -> bytes:
+    """A message as a line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def load(line: bytes) -> Message:
+    """A line as a message."""
+    return cast("Message", json.loads(line))
+
+
+def job_out(job: Job) -> dict[str, Any]:
+    """What a child needs of a job."""
+    return {
+        "facts": asdict(job.facts),
+        "placement": {name: getattr(job.placement, name) for name in _PLACEMENT},
+        "fence": job.fence,
+        "checkpoint": job.checkpoint,
+    }
+
+
+def job_in(raw: Message) -> Job:
+    """The job as the child sees it."""
+    facts = dict(raw["facts"])
+    facts["tags"] = tuple(facts["tags"])
+    placement = Placement(state=State.PROCESSING, isolation=Isolation.CHILD, **raw["placement"])
+    return Job(
+        facts=Facts(**facts), placement=placement, seq=0, fence=raw["fence"], checkpoint=raw["checkpoint"]
+    )
+
+
+def outcome_out(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON."""
+    match outcome:
+        case Failed(error=error, backoff=backoff):
+            fields = asdict(error)
+            return {
+                "is": "Failed",
+                "error": fields,
+                "backoff": None if backoff is None else backoff.to_json(),
+            }
+        case _:
+            return {"is": type(outcome).__name__, **asdict(outcome)}
+
+
+def outcome_in(raw: Message) -> Outcome:
+    """The outcome that a child reports."""
+    fields = dict(raw)
+    match fields.pop("is"):
+        case "Succeeded":
+            return Succeeded(**fields)
+        case "Snoozed":
+            return Snoozed(**fields)
+        case "Stopped":
+            return Stopped(**fields)
+        case _:
+            error = dict(fields["error"])
+            error["error_class"] = ErrorClass(error["error_class"])
+            backoff = fields["backoff"]
+            return Failed(
+                error=ErrorInfo(**error), backoff=None if backoff is None else Backoff.from_json(backoff)
+            )
+
+
+def request_out(request: EnqueueRequest) -> dict[str, Any]:
+    """A child's enqueue as JSON."""
+    fields = asdict(request)
+    fields["backoff"] = None if request.backoff is None else request.backoff.to_json()
+    return fields
+
+
+def request_in(raw: Message) -> EnqueueRequest:
+    """The enqueue that a child asks for."""
+    fields = dict(raw)
+    fields["tags"] = tuple(fields["tags"])
+    if fields["backoff"] is not None:
+        fields["backoff"] = Backoff.from_json(fields["backoff"])
+    if fields["unique"] is not None:
+        unique = dict(fields["unique"])
+        unique["until"] = Until(unique["until"])
+        unique["on_conflict"] = OnConflict(unique["on_conflict"])
+        fields["unique"] = Unique(**unique)
+    return EnqueueRequest(**fields)
+
+
+def error_out(error: BaseException) -> dict[str, Any]:
+    """Why the worker could not do what its child asked for."""
+    fields: dict[str, Any] = {"is": type(error).__name__, "message": str(error)}
+    match error:
+        case LeaseLost(job_id=job_id, fence=fence):
+            fields |= {"job_id": job_id, "fence": fence}
+        case InvalidPayload(job_type=job_type, errors=errors):
+            fields |= {"job_type": job_type, "errors": [asdict(one) for one in errors]}
+        case _:
+            pass
+    return fields
+
+
+def error_in(raw: Message) -> HeadraceError:
+    """The same error in the child, as closely as it can be made."""
+    match raw["is"]:
+        case "LeaseLost":
+            return LeaseLost(raw["job_id"], raw["fence"])
+        case "InvalidPayload":
+            return InvalidPayload(raw["job_type"], tuple(FieldError(**one) for one in raw["errors"]))
+        case name:
+            return _named(name, raw["message"])
+
+
+def _named(name: str, message: str) -> HeadraceError:
+    from headrace import errors  # noqa: PLC0415 - looked up by name
+
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, HeadraceError):
+        try:
+            return kind(message)
+        except TypeError:
+            pass
+    return HeadraceError(f"{name}: {message}")

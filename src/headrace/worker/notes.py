@@ -1,0 +1,199 @@
+"""What handlers tell while they run, gathered and written in batches under their fence.
+
+Progress is written at most twice a second, the newest wins; log lines travel with it. A checkpoint
+goes out at once. Everything is written before the outcome of its job.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headrace.core.request import EnqueueRequest
+from headrace.engine.work import Holder, LogLine, Note, WorkSource
+from headrace.errors import LeaseLost, StoreError
+from headrace.worker.link import Said
+from headrace.worker.waiting import Patience, rings
+
+PACE: Final = 0.5
+MAX_LINES: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Draft:
+    progress: str | None = None
+    checkpoint: str | None = None
+    timed_out_at: int | None = None
+    lines: list[LogLine] = field(default_factory=list[LogLine])
+    left_out: int = 0
+    waiting: list[Said[None]] = field(default_factory=list[Said[None]])
+
+    def note(self, holder: Holder) -> Note:
+        lines = tuple(self.lines)
+        if self.left_out:
+            message = f"{self.left_out} lines left out: the job logs faster than they can be kept"
+            lines += (LogLine(at=lines[-1].at, level="warning", message=message),)
+        return Note(
+            holder=holder,
+            progress=self.progress,
+            checkpoint=self.checkpoint,
+            timed_out_at=self.timed_out_at,
+            lines=lines,
+        )
+
+    def under(self, newer: "_Draft") -> "_Draft":
+        """This draft, not written after all, with what was told since laid over it."""
+        return _Draft(
+            progress=newer.progress or self.progress,
+            checkpoint=newer.checkpoint or self.checkpoint,
+            timed_out_at=newer.timed_out_at or self.timed_out_at,
+            lines=(self.lines + newer.lines)[-MAX_LINES:],
+            left_out=self.left_out + newer.left_out,
+            waiting=self.waiting + newer.waiting,
+        )
+
+
+class Notes:
+    """The ``Outbox`` of a worker."""
+
+    def __init__(self, work: WorkSource, on_lost: Callable[[frozenset[str]], None]) -> None:
+        self._work = work
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._drafts: dict[Holder, _Draft] = {}
+        self._loop = asyncio.get_running_loop()
+        self._dirty = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._enqueues: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is not written yet."""
+        return bool(self._drafts)
+
+    def progress(self, holder: Holder, progress: str) -> None:
+        with self._lock:
+            self._draft(holder).progress = progress
+        self._ring(self._dirty)
+
+    def log(self, holder: Holder, level: str, message: str, data: str | None) -> None:
+        line = LogLine(at=self._work.clock.now(), level=level, message=message, data=data)
+        with self._lock:
+            draft = self._draft(holder)
+            if len(draft.lines) < MAX_LINES:
+                draft.lines.append(line)
+            else:
+                draft.left_out += 1
+        self._ring(self._dirty)
+
+    def checkpoint(self, holder: Holder, data: str, done: Said[None]) -> None:
+        with self._lock:
+            draft = self._draft(holder)
+            draft.checkpoint = data
+            draft.waiting.append(done)
+            closed = self._closed
+        if closed:
+            done.set_exception(LeaseLost(holder.job_id, holder.fence))
+        self._ring(self._urgent)
+
+    def timed_out(self, holder: Holder, at: int) -> None:
+        """Notes that the job is past its time limit and still runs."""
+        with self._lock:
+            self._draft(holder).timed_out_at = at
+        self._ring(self._urgent)
+
+    def enqueue(
+        self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
+    ) -> None:
+        if self._closed:
+            done.set_exception(LeaseLost(holder.job_id, holder.fence))
+        else:
+            self._loop.call_soon_threadsafe(self._spawn, self._enqueue(holder, requests, done))
+
+    async def run(self) -> None:
+        """Writes what is told, for as long as the worker lives."""
+        patience = Patience()
+        while True:
+            await self._dirty.wait()
+            try:
+                await self.flush()
+                patience.answered()
+            except StoreError as error:
+                await asyncio.sleep(patience.failed(error))
+                self._dirty.set()
+            await rings(self._urgent, PACE)
+
+    async def flush(self) -> None:
+        """Writes all that was told so far. Raises StoreError, and keeps it for the next time."""
+        async with self._writing:
+            with self._lock:
+                drafts, self._drafts = self._drafts, {}
+            self._dirty.clear()
+            self._urgent.clear()
+            if drafts:
+                await self._write(drafts)
+
+    def close(self) -> None:
+        """Takes nothing more: whoever still runs has lost its job."""
+        with self._lock:
+            self._closed = True
+            drafts, self._drafts = self._drafts, {}
+        for holder, draft in drafts.items():
+            for done in draft.waiting:
+                done.set_exception(LeaseLost(holder.job_id, holder.fence))
+        for task in self._enqueues:
+            task.cancel()
+
+    async def _write(self, drafts: dict[Holder, _Draft]) -> None:
+        try:
+            lost = await self._work.note([draft.note(holder) for holder, draft in drafts.items()])
+        except (StoreError, asyncio.CancelledError):
+            with self._lock:
+                for holder, draft in drafts.items():
+                    self._drafts[holder] = draft.under(self._drafts.get(holder, _Draft()))
+            raise
+        except Exception as error:  # boundary: a note that cannot be written must not stop the worker
+            for draft in drafts.values():
+                for done in draft.waiting:
+                    done.set_exception(error)
+            return
+        for holder, draft in drafts.items():
+            for done in draft.waiting:
+                if holder.job_id in lost:
+                    done.set_exception(LeaseLost(holder.job_id, holder.fence))
+                else:
+                    done.set_result(None)
+        if lost:
+            self._on_lost(lost)
+
+    async def _enqueue(
+        self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
+    ) -> None:
+        try:
+            done.set_result(await self._work.enqueue(holder, requests))
+        except BaseException as error:  # boundary: belongs to the handler that waits for it
+            done.set_exception(error)
+            if isinstance(error, LeaseLost):
+                self._on_lost(frozenset({holder.job_id}))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._enqueues.add(task)
+        task.add_done_callback(self._enqueues.discard)
+
+    def _draft(self, holder: Holder) -> _Draft:
+        draft = self._drafts.get(holder)
+        if draft is None:
+            draft = self._drafts[holder] = _Draft()
+        return draft
+
+    def _ring(self, bell: asyncio.Event) -> None:
+        if not bell.is_set() and not self._closed:
+            self._loop.call_soon_threadsafe(self._wake, bell)
+
+    def _wake(self, bell: asyncio.Event) -> None:
+        bell.set()
+        self._dirty.set()

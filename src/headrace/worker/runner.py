@@ -1,0 +1,110 @@
+"""Runs one job as a pipeline: decode, context, handler, outcome. Validation is part of decoding.
+
+Async handlers run as tasks, one a job, each with context variables of its own. Plain functions run
+the same pipeline in a thread. Time limits are kept by one sweep for all jobs (``limits.py``).
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+from headrace.core.outcomes import Outcome, Report
+from headrace.engine.work import WorkSource
+from headrace.worker import endings
+from headrace.worker.events import OnEvent, Started
+from headrace.worker.held import Held
+from headrace.worker.link import Link, Outbox
+from headrace.worker.settings import WorkerSettings
+
+
+class Runner:
+    """Runs handlers and hands on what became of them."""
+
+    def __init__(
+        self, work: WorkSource, settings: WorkerSettings, outbox: Outbox, on_event: OnEvent | None
+    ) -> None:
+        self._clock = work.clock
+        self._outbox = outbox
+        self._files = settings.files
+        self._on_event = on_event
+        self._loop = asyncio.get_running_loop()
+        self._clean = contextvars.copy_context()
+        self.deps: object = None
+
+    def start(self, held: Held, ended: Callable[[Held, Report], None]) -> None:
+        """Starts an async handler as a task."""
+        self.begin(held)
+        held.task = self._loop.create_task(self._run(held, ended), context=self._clean.copy())
+
+    def begin(self, held: Held) -> None:
+        """Notes the start; the time limit runs from here."""
+        held.started_at = self._clock.now()
+        limit = held.job.placement.timeout_ms
+        if limit is not None:
+            held.deadline = self._loop.time() + limit / 1000
+        if self._on_event is not None:
+            self._on_event(Started(held.job))
+
+    def report(self, held: Held, outcome: Outcome) -> Report:
+        """What is told of an attempt that ended."""
+        return Report(
+            job_id=held.job.facts.id,
+            fence=held.job.fence,
+            started_at=held.started_at,
+            ended_at=self._clock.now(),
+            outcome=outcome,
+        )
+
+    async def _run(self, held: Held, ended: Callable[[Held, Report], None]) -> None:
+        held.begun = True
+        outcome: Outcome | None = None
+        try:
+            if held.stopping is not None:
+                held.started_at = None
+            else:
+                value = await held.kind.handler(**self.arguments(held))
+                if held.link is not None:
+                    await held.link.finish()
+                outcome = endings.succeeded(held.kind, value)
+        except BaseException as error:  # boundary: a handler may raise anything
+            if held.stopping is None or not endings.interrupted(error):
+                outcome = endings.raised(held.kind, error, self._clock.now())
+        if outcome is None or held.stopping is not None:
+            outcome = endings.settled(held, outcome)
+        ended(held, self.report(held, outcome))
+
+    def run_here(self, held: Held) -> Outcome | None:
+        """Runs a plain function in the calling thread; None if it ended by being interrupted."""
+        return self._clean.copy().run(self._run_here, held)
+
+    def _run_here(self, held: Held) -> Outcome | None:
+        if held.stopping is not None:
+            held.started_at = None
+            return None
+        try:
+            value = held.kind.handler(**self.arguments(held))
+            if held.link is not None:
+                held.link.finish_blocking()
+            return endings.succeeded(held.kind, value)
+        except BaseException as error:  # boundary: a handler may raise anything
+            if held.stopping is not None and endings.interrupted(error):
+                return None
+            return endings.raised(held.kind, error, self._clock.now())
+
+    def arguments(self, held: Held) -> dict[str, Any]:
+        """The handler's keyword arguments. Raises InvalidPayload, which names each wrong field."""
+        payload = held.kind.payload
+        arguments = payload.decode(held.job.facts.payload)
+        if payload.context_parameter is not None:
+            arguments[payload.context_parameter] = endings.context_of(
+                held.job, self.link(held), files=self._files, deps=self.deps
+            )
+        return arguments
+
+    def link(self, held: Held) -> Link:
+        """The link of this attempt."""
+        if held.link is None:
+            held.link = Link(held.holder, self._outbox, held.renewed_at)
+            held.link.cancelled = held.stopping is not None
+        return held.link

@@ -1,0 +1,114 @@
+"""A source of work that can be cut off, as by a store that does not answer."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from headrace.clock import Clock
+from headrace.core.job import Job
+from headrace.core.outcomes import Report
+from headrace.core.request import EnqueueRequest
+from headrace.engine.operations import TypeInfo
+from headrace.engine.work import (
+    Claim,
+    Holder,
+    LocalWork,
+    Note,
+    QueueState,
+    Renewal,
+    Renewer,
+    Reported,
+    WorkerHello,
+)
+from headrace.errors import OutcomeUnknown, StoreUnavailable
+
+
+class Unreliable:
+    """Passes everything on to ``inner``, unless told otherwise.
+
+    ``down``: nothing is answered. ``renewals_busy``: no lease is renewed, without an error.
+    ``lose_replies``: so many reports are written and then answered with an error. ``refused``
+    counts the calls that were refused.
+    """
+
+    def __init__(self, inner: LocalWork) -> None:
+        self._inner = inner
+        self.down = False
+        self.renewals_busy = False
+        self.lose_replies = 0
+        self.refused: Counter[str] = Counter()
+        self.reported: list[Report] = []
+
+    @property
+    def namespace(self) -> str:
+        return self._inner.namespace
+
+    @property
+    def clock(self) -> Clock:
+        return self._inner.clock
+
+    async def publish(self, infos: Sequence[TypeInfo]) -> None:
+        self._check("publish")
+        await self._inner.publish(infos)
+
+    async def queues(self) -> Sequence[QueueState]:
+        self._check("queues")
+        return await self._inner.queues()
+
+    async def resample(self) -> None:
+        self._check("resample")
+        await self._inner.resample()
+
+    async def claim(self, claim: Claim) -> Sequence[Job]:
+        self._check("claim")
+        return await self._inner.claim(claim)
+
+    async def report(self, reports: Sequence[Report]) -> Sequence[Reported]:
+        self._check("report")
+        self.reported.extend(reports)
+        answers = await self._inner.report(reports)
+        if self.lose_replies:
+            self.lose_replies -= 1
+            raise OutcomeUnknown("the reply was lost")
+        return answers
+
+    async def note(self, notes: Sequence[Note]) -> frozenset[str]:
+        self._check("note")
+        return await self._inner.note(notes)
+
+    async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
+        self._check("enqueue")
+        return await self._inner.enqueue(parent, requests)
+
+    @asynccontextmanager
+    async def renewer(self) -> AsyncIterator[Renewer]:
+        async with self._inner.renewer() as inner:
+            yield _Renewer(self, inner)
+
+    async def hello(self, hello: WorkerHello) -> None:
+        self._check("hello")
+        await self._inner.hello(hello)
+
+    async def goodbye(self, worker: str) -> None:
+        self._check("goodbye")
+        await self._inner.goodbye(worker)
+
+    async def woken(self, queues: frozenset[str] | None, *, timeout_ms: int) -> bool:
+        return await self._inner.woken(queues, timeout_ms=timeout_ms)
+
+    def _check(self, call: str) -> None:
+        if self.down:
+            self.refused[call] += 1
+            raise StoreUnavailable("down for this test")
+
+
+class _Renewer:
+    def __init__(self, work: Unreliable, inner: Renewer) -> None:
+        self._work = work
+        self._inner = inner
+
+    async def renew(self, holders: Sequence[Holder], *, now: int, lease_until: int) -> Renewal:
+        self._work._check("renew")
+        if self._work.renewals_busy:
+            return Renewal(busy=frozenset(holder.job_id for holder in holders))
+        return await self._inner.renew(holders, now=now, lease_until=lease_until)

@@ -1,0 +1,201 @@
+"""What is claimed, and when."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+from headrace.core.states import State
+from headrace.engine.context import Context
+from headrace.worker.events import Claimed, Finished, Polled, Started
+from tests.worker.rig import PATIENCE, Rig
+
+
+async def test_jobs_of_a_queue_never_run_more_than_its_slots(rig: Rig):
+    now = {"a": 0, "b": 0}
+    most = {"a": 0, "b": 0}
+
+    async def count(queue: str) -> None:
+        now[queue] += 1
+        most[queue] = max(most[queue], now[queue])
+        for _ in range(3):
+            await asyncio.sleep(0)
+        now[queue] -= 1
+
+    @rig.job(name="in_a", queue="a")
+    async def in_a() -> None:
+        await count("a")
+
+    @rig.job(name="in_b", queue="b")
+    async def in_b() -> None:
+        await count("b")
+
+    ids = await rig.enqueue_many("in_a", 100) + await rig.enqueue_many("in_b", 100)
+    async with rig.worker(queues={"a": 2, "b": 5}, concurrency=6) as (_, watch):
+        await watch.wait(Finished, count=len(ids))
+
+    assert most["a"] == 2
+    assert 1 <= most["b"] <= 5
+
+
+async def test_total_is_never_passed(rig: Rig):
+    now = most = 0
+
+    @rig.job(name="any")
+    async def any_job() -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+
+    await rig.enqueue_many("any", 200)
+    async with rig.worker(concurrency=7) as (_, watch):
+        await watch.wait(Finished, count=200)
+
+    assert most == 7
+
+
+async def test_threads_that_are_all_taken_do_not_hold_up_async_jobs(rig: Rig):
+    go = threading.Event()
+
+    @rig.job(name="in_thread")
+    def in_thread() -> None:
+        go.wait(PATIENCE)
+
+    @rig.job(name="on_loop")
+    async def on_loop() -> None: ...
+
+    slow = await rig.enqueue_many("in_thread", 20)
+    quick = await rig.enqueue_many("on_loop", 20)
+    async with rig.worker(threads=2) as (_, watch):
+        for job_id in quick:
+            await watch.finished(job_id)
+        held = len({event.job.id for event in watch.all(Started)} & set(slow))
+        go.set()
+        for job_id in slow:
+            await watch.finished(job_id)
+
+    assert held == 2
+
+
+async def test_no_more_is_claimed_than_can_start_soon(rig: Rig):
+    go = asyncio.Event()
+
+    @rig.job(name="waits")
+    async def waits() -> None:
+        await go.wait()
+
+    ids = await rig.enqueue_many("waits", 50)
+    async with rig.worker(concurrency=3) as (_, watch):
+        await watch.wait(Started, count=3)
+        claimed = sum(len(event.jobs) for event in watch.all(Claimed))
+        go.set()
+        await watch.wait(Finished, count=len(ids))
+
+    assert claimed == 3
+
+
+async def test_unknown_types_stay_pending_and_visible(rig: Rig):
+    @rig.job(name="known")
+    async def known() -> None: ...
+
+    @rig.job(name="unknown")
+    async def unknown() -> None: ...
+
+    stranger, friend = await rig.enqueue("unknown"), await rig.enqueue("known")
+    del rig.registry._types["unknown"]
+    async with rig.worker() as (_, watch):
+        await watch.finished(friend)
+
+    job = await rig.read(stranger)
+    assert job.state is State.PENDING
+    assert job.placement.starts == 0
+
+
+async def test_worker_without_queues_serves_new_ones(rig: Rig):
+    @rig.job(name="any")
+    async def any_job() -> None: ...
+
+    async with rig.worker() as (_, watch):
+        job_id = await rig.enqueue("any", queue="brand-new")
+        await watch.finished(job_id)
+
+    assert (await rig.read(job_id)).state is State.COMPLETED
+
+
+async def test_worker_serves_only_its_queues(rig: Rig):
+    @rig.job(name="any")
+    async def any_job() -> None: ...
+
+    other, mine = await rig.enqueue("any", queue="other"), await rig.enqueue("any", queue="mine")
+    async with rig.worker(queues={"mine": 1}) as (_, watch):
+        await watch.finished(mine)
+
+    assert (await rig.read(other)).state is State.PENDING
+
+
+async def test_pause_gives_back_what_has_not_started(rig: Rig):
+    go = asyncio.Event()
+    slow_down = False
+
+    @rig.job(name="turns")
+    async def turns() -> None:
+        if slow_down:
+            await go.wait()
+
+    await rig.enqueue_many("turns", 400)
+    async with rig.worker(concurrency=2) as (worker, watch):
+        await watch.wait(Finished, count=300)
+        slow_down = True
+        more = await rig.enqueue_many("turns", 300)
+        await _until(lambda: worker.running == 2 and len(watch.all(Claimed)) > 3)
+        await rig.operations.pause("default")
+        await _until(lambda: worker._organs is not None and worker._organs.buffer.waiting == 0)
+        go.set()
+        await _until(lambda: worker.running == 0)
+        states = [(await rig.read(job_id)).state for job_id in more]
+        await rig.operations.resume("default")
+        await watch.wait(Finished, count=700)
+
+    assert states.count(State.PENDING) >= len(more) - 2
+    assert {(await rig.read(job_id)).placement.failures for job_id in more} == {0}
+
+
+async def test_scheduled_job_starts_when_it_is_due(rig: Rig):
+    @rig.job(name="any")
+    async def any_job() -> None: ...
+
+    job_id = await rig.enqueue("any", delay_ms=60_000)
+    async with rig.worker() as (_, watch):
+        await watch.wait(Polled)
+        rig.manual.advance(60)
+        await watch.finished(job_id)
+
+    assert (await rig.read(job_id)).state is State.COMPLETED
+
+
+async def test_lifespan_is_open_while_jobs_run(rig: Rig):
+    opened: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan():
+        opened.append("open")
+        yield {"pool": 1}
+        opened.append("closed")
+
+    @rig.job(name="uses")
+    async def uses(ctx: Context) -> None:
+        assert ctx.deps == {"pool": 1}
+        opened.append("used")
+
+    job_id = await rig.enqueue("uses")
+    async with rig.worker(lifespan=lifespan) as (_, watch):
+        await watch.finished(job_id)
+
+    assert opened == ["open", "used", "closed"]
+
+
+async def _until(holds) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.005)
