@@ -1,0 +1,107 @@
+"""The command line. Commands are imported when they run, so that ``headrace --help`` is quick.
+
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage or input; 3 not found; 4 the store is not
+available; 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final
+
+from cyclopts import App, CycloptsError, UnknownCommandError
+
+from headrace.cli.exits import Exit, exit_of, leaf, one_line, shown
+
+COMMANDS: Final = {
+    "serve": ("headrace.cli.serve:serve", "Run the HTTP service, a worker and upkeep in one process."),
+    "worker": ("headrace.cli.worker:worker", "Run a worker, or several as child processes."),
+    "enqueue": ("headrace.cli.enqueue:enqueue", "Enqueue a job."),
+    "jobs": ("headrace.cli.jobs:jobs", "List jobs, newest first."),
+    "job": ("headrace.cli.jobs:job", "Show a job with its payload, result, attempts and log."),
+    "cancel": ("headrace.cli.jobs:cancel", "Cancel waiting jobs, ask running ones to stop."),
+    "retry": ("headrace.cli.jobs:retry", "Run failed or cancelled jobs again."),
+    "queues": ("headrace.cli.queues:queues", "List queues; pause or resume them."),
+    "doctor": ("headrace.cli.doctor:doctor", "Show settings, the store's health and what needs looking at."),
+    "demo": ("headrace.cli.demo:demo", "Run jobs through every part of the system and explain them."),
+}
+FILE_COMMANDS: Final = {
+    "put": ("headrace.cli.files:put", "Store a file and print its id."),
+    "get": ("headrace.cli.files:get", "Write a stored file out."),
+    "list": ("headrace.cli.files:list_files", "List stored files, newest first."),
+}
+EPILOGUE: Final = (
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 not found, 4 the store is not "
+    "available.\n\n"
+    "Environment: HEADRACE_URL, HEADRACE_NAMESPACE, HEADRACE_FILES and more; `headrace doctor` shows what "
+    "is in effect."
+)
+
+
+def make_app() -> App:
+    """The commands, none of them imported yet."""
+    app = App(
+        name="headrace",
+        help="Background jobs: serve, work, enqueue and look after them.",
+        help_epilogue=EPILOGUE,
+        help_format="plaintext",
+        version=lambda: version("headrace"),
+    )
+    for place, (name, (target, help_text)) in enumerate(COMMANDS.items()):
+        app.command(target, name=name, help=help_text, sort_key=place)
+    files = App(name="files", help="Store, fetch and list files.", sort_key=len(COMMANDS))
+    for name, (target, help_text) in FILE_COMMANDS.items():
+        files.command(target, name=name, help=help_text)
+    app.command(files)
+    app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType]
+        help="Install shell completion (bash, zsh, fish)."
+    )
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits with its code. Errors are one line on stderr."""
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # whoever read us has enough; Python must not find the pipe broken again at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code."""
+    app = make_app()
+    try:
+        code: object = app(
+            list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except UnknownCommandError as error:
+        # its own text would import every command, to see which of them is the nearest
+        complain(f"there is no command {shown(' '.join(error.unused_tokens or ()))!r}; try headrace --help")
+        return Exit.USAGE
+    except CycloptsError as error:
+        complain(shown(f"{error} Try headrace --help."))
+        return Exit.USAGE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        return Exit.DONE
+    except Exception as error:  # boundary: whatever can be said in one line is
+        reason = leaf(error)
+        known = exit_of(reason)
+        if known is None:
+            raise
+        complain(one_line(reason))
+        return known
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def complain(message: str) -> None:
+    """Says on stderr what is wrong."""
+    print(f"headrace: {message}", file=sys.stderr)  # noqa: T201 - the command line's voice
+
+
+__all__ = ["COMMANDS", "FILE_COMMANDS", "complain", "main", "make_app", "run"]

@@ -1,0 +1,100 @@
+"""From a command's options to an opened App."""
+
+import asyncio
+import importlib
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headrace.app import App
+from headrace.errors import InvalidInput, NotFound
+from headrace.settings import Settings
+
+T = TypeVar("T")
+
+_SQLITE = "sqlite:///"
+
+
+def wait_for(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Runs a command's coroutine to its end."""
+    return asyncio.run(make())
+
+
+def run_long(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Runs a long-running command's coroutine, on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return asyncio.run(make())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(make())
+
+
+def settings_for(url: str | None) -> Settings:
+    """The environment's settings, with the URL of the command line."""
+    settings = Settings.from_environment()
+    return settings if url is None else replace(settings, url=url)
+
+
+def app_for(path: str | None, url: str | None) -> App:
+    """The App that ``--app`` names, else one with the built-in job types. ``url`` wins over its own."""
+    if path is None:
+        return builtin_app(settings_for(url))
+    app = load_app(path)
+    if url is not None:
+        app.settings = replace(app.settings, url=url)
+    return app
+
+
+def builtin_app(settings: Settings) -> App:
+    """An App with the built-in job types."""
+    from headrace.handlers import job_types
+
+    app = App(settings=settings)
+    app.include(job_types(settings))
+    return app
+
+
+def load_app(path: str) -> App:
+    """The App at ``module:attribute``, found as Python finds modules in the working directory."""
+    name, colon, attribute = path.partition(":")
+    if not colon or not name or not attribute:
+        raise InvalidInput(f"--app {path!r} must be module:attribute, such as myproject.jobs:app")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: object = importlib.import_module(name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise InvalidInput(f"--app {path!r}: there is no module {error.name!r} here") from error
+    except AttributeError as error:
+        raise InvalidInput(f"--app {path!r}: {error}") from error
+    if not isinstance(found, App):
+        raise InvalidInput(f"--app {path!r} is a {type(found).__name__}, not an App")
+    return found
+
+
+@asynccontextmanager
+async def existing(url: str | None) -> AsyncGenerator[App]:
+    """An App over a store that is there. Raises NotFound instead of making an empty SQLite file."""
+    settings = settings_for(url)
+    file = sqlite_file(settings.url)
+    if file is not None and not file.is_file():
+        raise NotFound(
+            f"there is no store at {settings.url}; `headrace serve`, `worker` and `enqueue` make one, "
+            "or name another with --url"
+        )
+    async with App(settings=settings) as app:
+        yield app
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file that an SQLite URL names; None for other stores and for memory."""
+    path = url.removeprefix(_SQLITE).partition("?")[0]
+    return Path(path) if url.startswith(_SQLITE) and path else None

@@ -1,0 +1,21 @@
+"""The options that many commands share."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Url = Annotated[
+    str | None,
+    Parameter(
+        name="--url",
+        help="The store, such as sqlite:///headrace.db; else HEADRACE_URL, else sqlite:///headrace.db.",
+    ),
+]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.", show_default=False)]
+AppPath = Annotated[
+    str | None,
+    Parameter(
+        name="--app",
+        help="Where the job types are: module:attribute of an App. Else the built-in types.",
+    ),
+]

@@ -1,0 +1,73 @@
+"""Help is quick, and every command has it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from headrace.cli import COMMANDS, FILE_COMMANDS
+
+HEAVY = (
+    "pydantic",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "apsw",
+    "httpx2",
+    "headrace.stores.sqlite",
+    "headrace.worker",
+)
+
+PROBE = """
+import json, sys
+from headrace.cli import run
+code = run(["--help"])
+sys.stderr.write(json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def test_help_imports_nothing_heavy():
+    ran = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+
+    code, modules = json.loads(ran.stderr)
+    assert code == 0
+    assert [name for name in modules if name in HEAVY] == []
+
+
+def test_help_lists_every_command(headrace):
+    ran = headrace("--help")
+
+    assert ran.code == 0
+    assert [name for name in [*COMMANDS, "files"] if f" {name} " not in ran.out] == []
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"files {name}" for name in FILE_COMMANDS)])
+def test_every_command_has_help_and_url(headrace, command):
+    ran = headrace(*command.split(), "--help")
+
+    assert ran.code == 0
+    assert "--url" in ran.out or command == "demo"
+
+
+def test_version_is_printed(headrace):
+    assert headrace("--version").out.strip()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nope",),
+        ("files", "nope"),
+        ("jobs", "--nope"),
+        ("jobs", "--limit", "x"),
+        ("job",),
+        ("jobs", "--limit", "0"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(headrace, arguments):
+    ran = headrace(*arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("headrace: ")
+    assert ran.err.count("\n") == 1
