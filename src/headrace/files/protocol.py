@@ -1,6 +1,6 @@
 """What a file store does. Files are stored first and then named by their id."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class FileStore(Protocol):
         """The file's metadata. Raises FileNotFound."""
         ...
 
-    def read(self, file_id: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    def read(self, file_id: str, *, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
         """``length`` bytes (None: all) from ``start`` on, in chunks.
 
         Raises FileNotFound at the first step.
