@@ -47,6 +47,20 @@ class Settings:
             lease=_seconds(read.get("HEADRACE_LEASE"), defaults.lease),
         )
 
+    def environment(self) -> dict[str, str]:
+        """This process's environment, changed so that a child process reads these settings."""
+        told = {
+            "HEADRACE_URL": self.url,
+            "HEADRACE_NAMESPACE": self.namespace,
+            "HEADRACE_FILES": self.files or "",
+            "HEADRACE_SMTP_URL": self.smtp_url or "",
+            "HEADRACE_MAIL_FROM": self.mail_from,
+            "HEADRACE_OUTBOUND_ALLOW": ",".join(self.outbound_allow),
+            "HEADRACE_WEBHOOK_SECRETS": ",".join(self.webhook_secrets),
+            "HEADRACE_LEASE": f"{self.lease:g}",
+        }
+        return {**os.environ, **told}
+
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())

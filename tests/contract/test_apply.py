@@ -153,6 +153,17 @@ async def test_c5_same_report_twice_in_one_call_is_applied_once(store):
     assert (await read(store, transition.job.id)).placement.failures == 1
 
 
+@pytest.mark.parametrize("count", [15, 16, 40, 250])
+async def test_c5_same_report_twice_among_many_is_applied_once(store, count):
+    await enqueue(store, *(a_job() for _ in range(count)))
+    transitions = [reported(job, a_failure()) for job in await claim(store, n=count)]
+
+    answers = await store.apply([*transitions, transitions[3]], now=NOW)
+
+    assert list(answers) == [Applied()] * count + [Already(AttemptOutcome.ERRORED)]
+    assert await tallied(store) == {("default", "echo", State.PENDING): count}
+
+
 async def test_c12_rescue_then_late_report_is_lost_and_the_job_is_the_same_to_the_byte(store):
     job = await claimed(store)
     await rescue(store, now=NOW + LEASE + 1)
@@ -219,6 +230,15 @@ async def test_second_retry_of_the_same_sight_is_stale(store):
 
     assert answer == Stale(before.job)
     assert await sight(store, job.id) == before
+
+
+async def test_retry_of_a_job_that_was_erased_meanwhile_is_lost(store):
+    job = await enqueued(store)
+    await happen(store, job, CancelAsked())
+    ended = await read(store, job.id)
+    await store.erase(now=NOW + 2 * HOUR, limit=1)
+
+    assert await happen(store, ended, RetryAsked()) == Lost()
 
 
 async def test_cancel_of_a_waiting_job_that_was_claimed_meanwhile_changes_nothing(store):

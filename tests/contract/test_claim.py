@@ -1,5 +1,6 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,7 @@ async def test_c10_second_claim_of_a_retried_job_leaves_it_as_core_says(store):
     (found,) = await claim(store, now=NOW + 10 * SECOND, worker="worker-2")
 
     lease_until = NOW + 10 * SECOND + LEASE
+    assert await read(store, first.id) == found
     assert found == place.claimed(waiting, worker="worker-2", now=NOW + 10 * SECOND, lease_until=lease_until)
 
 
@@ -121,6 +123,19 @@ async def test_c16_job_is_claimed_the_moment_it_is_due(store):
     await enqueue(store, a_job(due_at=NOW + HOUR))
 
     assert len(await claim(store, now=NOW + HOUR)) == 1
+
+
+async def test_c16_job_that_ranks_early_is_not_claimed_before_it_is_due(store):
+    await enqueue(store, a_job(due_at=NOW + HOUR, rank=NOW - HOUR))
+
+    assert await claim(store) == []
+
+
+async def test_c16_job_with_a_cancel_asked_is_not_claimed(store):
+    new = a_job()
+    await enqueue(store, replace(new, placement=replace(new.placement, cancel_asked_at=NOW)))
+
+    assert await claim(store) == []
 
 
 async def test_c16_blocked_job_is_not_claimed(store):

@@ -1,12 +1,14 @@
+import asyncio
 import json
 
 import pytest
 
+from headrace.core.filters import JobFilter
 from headrace.core.outcomes import CancelAsked, Succeeded
 from headrace.core.states import State
 from headrace.core.unique import OnConflict, Unique
-from headrace.errors import DuplicateJob, LeaseLost, StaleRegister
-from headrace.stores.protocol import Holder, Inserted, InsertKind, Swap
+from headrace.errors import DuplicateJob, InvalidInput, LeaseLost, StaleRegister
+from headrace.stores.protocol import Holder, Inserted, InsertKind, LogLine, Swap
 from tests.builders import (
     HOUR,
     NAMESPACE,
@@ -18,11 +20,14 @@ from tests.builders import (
     enqueued,
     happen,
     holder,
+    note,
     read,
     rescue,
     settle,
 )
-from tests.contract.reads import everything, ids_of, tallied
+from tests.contract.reads import everything, ids_of, recounted, tallied
+
+BROKEN_LINE = LogLine(at=NOW, level="info", message="\ud800")
 
 
 async def test_c5_insert_answers_each_job_with_its_id_in_order(store):
@@ -245,7 +250,65 @@ async def test_swaps_are_not_made_when_the_parents_lease_is_lost(store):
     assert await store.read(NAMESPACE, ["x"]) == {}
 
 
+async def test_c32_of_many_that_fire_the_same_instant_at_once_one_inserts_its_job(store):
+    await store.swap(NAMESPACE, [Swap(key="schedule", revision=0, value="09:00")])
+    revision = (await store.read(NAMESPACE, ["schedule"]))["schedule"].revision
+    advance = Swap(key="schedule", revision=revision, value="10:00")
+
+    fires = await asyncio.gather(
+        *(store.insert(NAMESPACE, [a_job()], now=NOW, swaps=[advance]) for _ in range(12)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(fire, StaleRegister) for fire in fires) == 11
+    assert len(await everything(store)) == 1
+
+
 async def test_swaps_are_made_without_any_job(store):
     await store.insert(NAMESPACE, [], now=NOW, swaps=[Swap(key="x", revision=0, value="1")])
 
     assert set(await store.read(NAMESPACE, ["x"])) == {"x"}
+
+
+async def test_c6_refused_bulk_leaves_nothing_when_others_are_written_in_the_same_moment(store):
+    await enqueued(store, a_job(unique=Unique(key="k")))
+
+    async def refused(number: int) -> None:
+        rejected = a_job(unique=Unique(key="k", on_conflict=OnConflict.REJECT))
+        swap = Swap(key=f"swap-{number}", revision=0, value="1")
+        with pytest.raises(DuplicateJob):
+            await store.insert(NAMESPACE, [a_job(tags=("refused",)), rejected], now=NOW, swaps=[swap])
+
+    await asyncio.gather(*(work for n in range(10) for work in (enqueue(store, a_job()), refused(n))))
+
+    assert len(await everything(store)) == 11
+    assert await store.scan(NAMESPACE, "swap-") == []
+    assert await ids_of(store, JobFilter(tag="refused")) == []
+    assert await tallied(store) == await recounted(store)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"payload": '"\ud800"'}, {"tags": ("\ud800",)}, {"due_at": 2**70}], ids=ascii
+)
+async def test_c9_what_no_store_can_keep_is_refused_whole_and_disturbs_nobody(store, bad):
+    refused = store.insert(NAMESPACE, [a_job(), a_job(**bad)], now=NOW)
+
+    beside, error, _ = await asyncio.gather(
+        enqueue(store, a_job()), refused, enqueue(store, a_job()), return_exceptions=True
+    )
+
+    assert isinstance(error, InvalidInput)
+    assert beside[0].kind is InsertKind.INSERTED
+    assert (await tallied(store)).total() == len(await everything(store)) == 2
+
+
+@pytest.mark.parametrize(
+    "fields", [{"progress": '"\ud800"'}, {"lines": (BROKEN_LINE,)}], ids=["progress", "line"]
+)
+async def test_c9_note_that_no_store_can_keep_is_refused(store, fields):
+    job = await claimed(store)
+
+    with pytest.raises(InvalidInput):
+        await note(store, job, **fields)
+
+    assert (await read(store, job.id)).progress is None

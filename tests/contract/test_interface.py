@@ -1,9 +1,12 @@
 import asyncio
 
+import pytest
+
 from headrace.clock import host_now
 from headrace.core.filters import JobFilter, Page
 from headrace.core.outcomes import Succeeded
 from headrace.core.states import State
+from headrace.errors import StoreUnavailable
 from headrace.stores.open import open_store
 from headrace.stores.protocol import LogLine, Receipt, Record, Swap, Tier
 from tests.builders import (
@@ -20,6 +23,7 @@ from tests.builders import (
     holder,
     note,
     read,
+    renew,
     settle,
 )
 from tests.contract.conftest import opened_store
@@ -75,6 +79,23 @@ async def test_close_may_be_repeated(persistent_url):
 
     await store.close()
     await store.close()
+
+
+async def test_closed_store_is_unavailable(store):
+    job = await claimed(store)
+    await store.close()
+
+    for work in (
+        read(store, job.id),
+        store.find(NAMESPACE, JobFilter(), Page()),
+        enqueue(store, a_job()),
+        claim(store),
+        settle(store, job),
+        renew(store, job, now=NOW),
+        store.check(),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await work
 
 
 async def test_c4_everything_acked_is_there_after_a_restart(persistent_url):

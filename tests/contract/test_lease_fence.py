@@ -4,7 +4,7 @@ import pytest
 
 from headrace.core.outcomes import CancelAsked, Crashed, Released, Rescued, Snoozed, Stopped, Succeeded
 from headrace.core.states import State
-from headrace.stores.protocol import Applied, LogLine, Lost, Stale
+from headrace.stores.protocol import Applied, Holder, LogLine, Lost, Note, Stale
 from tests.builders import (
     HOUR,
     LEASE,
@@ -20,6 +20,7 @@ from tests.builders import (
     enqueue,
     enqueued,
     happen,
+    holder,
     note,
     read,
     renew,
@@ -197,6 +198,16 @@ async def test_c13_expired_holder_may_finish_when_nobody_rescued(store, outcome)
     assert await settle(store, job, outcome, now=LATE + HOUR) == Applied()
 
 
+async def test_c15_release_after_an_outage_costs_nothing_when_nobody_rescued(store):
+    job = await claimed(store)
+
+    answer = await settle(store, job, Released(reason="outage"), now=LATE + HOUR)
+
+    placed = (await read(store, job.id)).placement
+    assert answer == Applied()
+    assert (placed.state, placed.failures, placed.crashes) == (State.PENDING, 0, 0)
+
+
 async def test_c14_lease_expires_after_its_last_millisecond(store):
     job = await claimed(store)
 
@@ -303,3 +314,15 @@ async def test_c45_lease_that_ends_at_a_time_passed_in_is_judged_by_the_time_pas
     await claimed(store, now=1_000)
 
     assert len(await store.expired(now=1_001 + LEASE, limit=1)) == 1
+
+
+@pytest.mark.parametrize("job_id", ["", "a\0b", "\ud800"], ids=ascii)
+async def test_c12_holder_of_a_job_that_nobody_can_have_has_lost_it(store, job_id):
+    job = await claimed(store)
+    stranger = Holder(job_id=job_id, fence=1)
+
+    async with store.renewer() as renewer:
+        renewal = await renewer.renew([stranger, holder(job)], now=NOW, lease_until=NOW + HOUR)
+    lost = await store.note([Note(holder=stranger, progress="1")], now=NOW)
+
+    assert renewal.lost == lost == {job_id}

@@ -87,6 +87,16 @@ async def test_c48_pages_together_show_each_job_once_in_order(store, limit):
     assert found == [job.id for job in reversed(jobs)]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+async def test_c48_pages_show_each_job_once_in_order_whatever_states_they_are_in(store, limit):
+    ids = [job_id for _ in range(3) for job_id in (await one_in_each_state(store)).values()]
+    by_seq = sorted((await store.get(NAMESPACE, ids)).values(), key=lambda job: -job.seq)
+
+    found = await everything(store, limit=limit)
+
+    assert found == by_seq
+
+
 async def test_c48_job_that_stays_is_shown_once_while_others_come_go_and_change(store):
     jobs = [await enqueued(store) for _ in range(12)]
     seen: list[str] = []

@@ -5,7 +5,7 @@ import pytest
 from headrace.core.filters import JobFilter, Page
 from headrace.core.states import State
 from headrace.core.unique import OnConflict, Unique
-from headrace.errors import JobNotFound, LeaseLost
+from headrace.errors import InvalidInput, JobNotFound, LeaseLost
 from headrace.stores.protocol import InsertKind, LogLine
 from tests.builders import (
     HOUR,
@@ -26,6 +26,10 @@ from tests.builders import (
 from tests.contract.reads import everything, ids_of, tallied
 
 OTHER = "other"
+
+
+def ascii_head(text: str) -> str:
+    return ascii(text)[:12]
 
 
 async def test_c46_get_and_find_show_nothing_of_another_namespace(store):
@@ -143,3 +147,35 @@ async def test_c46_pause_of_one_namespace_is_no_pause_of_another(store):
     await store.set_paused(OTHER, QUEUE, paused=True)
 
     assert len(await claim(store, now=NOW + HOUR)) == 1
+
+
+@pytest.mark.parametrize(
+    "job_id", ["", "no-such-job", "a\0b", "\ud800", "x" * 100_000, "' or 1=1 --"], ids=ascii_head
+)
+async def test_c46_id_that_nobody_can_have_is_absent(store, job_id):
+    job = await enqueued(store)
+
+    assert await store.get(NAMESPACE, [job_id, job.id]) == {job.id: job}
+    with pytest.raises(JobNotFound):
+        await store.history(NAMESPACE, job_id)
+    with pytest.raises(JobNotFound):
+        await store.log_lines(NAMESPACE, job_id)
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "x" * 100_000, "' or 1=1 --"], ids=ascii_head)
+async def test_filter_for_a_text_that_nobody_can_have_finds_nothing(store, text):
+    await enqueued(store)
+
+    for wanted in (
+        JobFilter(tag=text),
+        JobFilter(batch_id=text),
+        JobFilter(unique_key=text),
+        JobFilter(types=frozenset({text})),
+        JobFilter(queues=frozenset({text})),
+    ):
+        assert await ids_of(store, wanted) == []
+
+
+async def test_filter_for_a_text_that_no_store_can_hold_is_refused(store):
+    with pytest.raises(InvalidInput):
+        await ids_of(store, JobFilter(tag="\ud800"))

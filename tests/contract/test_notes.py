@@ -46,9 +46,10 @@ async def test_field_that_is_not_noted_stays(store):
     await note(store, job, progress="1", checkpoint="2", timed_out_at=3)
 
     await note(store, job, progress="4")
+    await note(store, job, checkpoint="5")
 
     after = await read(store, job.id)
-    assert (after.progress, after.checkpoint, after.timed_out_at) == ("4", "2", 3)
+    assert (after.progress, after.checkpoint, after.timed_out_at) == ("4", "5", 3)
 
 
 async def test_note_changes_neither_revision_nor_placement(store):

@@ -57,11 +57,14 @@ async def test_c39_future_job_at_a_higher_priority_blocks_nothing(store):
     assert await order_of(store) == ["now"]
 
 
-async def test_c39_many_levels_of_future_jobs_block_nothing(store):
+@pytest.mark.parametrize("n", [1, 2, 10])
+async def test_c39_many_levels_of_future_jobs_block_nothing_and_change_no_order(store, n):
     await enqueue(store, *(a_job(priority=level, due_at=NOW + HOUR) for level in range(1, 201)))
-    await enqueue(store, a_job(priority=0, payload="now"), a_job(priority=-1, payload="next"))
+    await enqueue(
+        store, *(a_job(priority=-level, due_at=NOW - level, payload=str(level)) for level in (2, 0, 1))
+    )
 
-    assert await order_of(store, n=10) == ["now", "next"]
+    assert await order_of(store, n=n) == ["0", "1", "2"]
 
 
 async def test_c39_many_levels_of_due_jobs_come_in_order(store):

@@ -43,14 +43,18 @@ async def test_record_with_the_same_key_is_replaced(store):
     assert await listed(store) == ["a"]
 
 
-async def test_later_of_two_equal_keys_in_one_call_stays(store):
-    await append(store, a_record("a", body="1"), a_record("a", body="2"))
+@pytest.mark.parametrize("others", [0, 300])
+async def test_later_of_two_equal_keys_in_one_call_stays(store, others):
+    between = [a_record(f"k{number}") for number in range(others)]
 
-    assert (await store.records(NAMESPACE, KIND, ["a"]))["a"].body == "2"
+    await append(store, a_record("a", body="1"), a_record("a", body="2"), *between, a_record("a", body="3"))
+
+    assert (await store.records(NAMESPACE, KIND, ["a"]))["a"].body == "3"
+    assert len(await listed(store)) == others + 1
 
 
 async def test_records_that_do_not_exist_are_left_out(store):
-    await append(store, a_record("a"))
+    await append(store, a_record("a"), a_record("c"))
 
     assert set(await store.records(NAMESPACE, KIND, ["a", "b"])) == {"a"}
     assert await store.records(NAMESPACE, KIND, []) == {}

@@ -71,6 +71,15 @@ async def test_removed_register_can_be_created_again(store):
     assert again.value == "2"
 
 
+async def test_swap_of_a_removed_register_does_not_hit_the_one_made_after_it(store):
+    one = await created(store, "a")
+    await swapped(store, Swap(key="a", revision=one.revision, value=None))
+    await created(store, "a", "2")
+
+    assert not await swapped(store, Swap(key="a", revision=one.revision, value="late"))
+    assert (await register(store, "a")).value == "2"
+
+
 async def test_swaps_happen_all_or_not_at_all(store):
     one = await created(store, "a")
 

@@ -109,9 +109,12 @@ async def test_queue_shows_how_deep_it_is(store):
 
 
 async def test_queue_shows_since_when_its_head_has_waited(store):
-    await enqueue(store, a_job(due_at=NOW - 5), a_job(due_at=NOW - 7, priority=-1), a_job(due_at=NOW + HOUR))
+    now = await store.now()
+    await enqueue(
+        store, a_job(due_at=now - 5), a_job(due_at=now - 7, priority=-1), a_job(due_at=now + HOUR, rank=1)
+    )
 
-    assert (await queues_of(store))[QUEUE].oldest_due_at == NOW - 7
+    assert (await queues_of(store))[QUEUE].oldest_due_at == now - 7
 
 
 async def test_queue_without_waiting_jobs_has_no_head(store):

@@ -1,6 +1,5 @@
 """The apply op: guarded transitions, an answer for each."""
 
-from array import array as numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +11,7 @@ from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
 from headrace.stores.sqlite.reading import jobs_by_seq
 from headrace.stores.sqlite.rows import placement_columns
-from headrace.stores.sqlite.statements import Row, first, queries, rows, write_rows
+from headrace.stores.sqlite.statements import Row, first, integers, queries, rows, run, write_rows
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale
 
@@ -38,12 +37,12 @@ class Application:
         transitions = self.transitions
         if any(_takes_lock(transition) for transition in transitions):
             return False
-        write.db.execute("savepoint application")
+        run(write.db, "savepoint application")
         written = write_rows(write.db, _SQL["write_placement"], [_row(one) for one in transitions])
         whole = written == len(transitions)
         if not whole:
-            write.db.execute("rollback to application")
-        write.db.execute("release application")
+            run(write.db, "rollback to application")
+        run(write.db, "release application")
         if whole:
             _write_trails(write.db, transitions)
             _count(write, transitions)
@@ -99,12 +98,14 @@ def _write_trails(db: apsw.Connection, transitions: Sequence[Transition]) -> Non
     if ended:
         trails = _trails(db, list(ended))
         write_rows(
-            db, _SQL["write_trail"], [(seq, append(trails.get(seq), attempt)) for seq, attempt in ended.items()]
+            db,
+            _SQL["write_trail"],
+            [(seq, append(trails.get(seq), attempt)) for seq, attempt in ended.items()],
         )
 
 
 def _trails(db: apsw.Connection, seqs: Sequence[int]) -> Mapping[int, str]:
-    return dict(rows(db, _SQL["trails"], {"seqs": apsw.carray(numbers("q", seqs))}))
+    return dict(rows(db, _SQL["trails"], {"seqs": integers(seqs)}))
 
 
 def _count(write: Write, transitions: Sequence[Transition]) -> None:

@@ -1,22 +1,18 @@
 """The claim op: due jobs in order, each to one holder."""
 
 import json
-from array import array as numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import apsw
 
 from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY, Job
 from headrace.core.place import CLAIMED
 from headrace.stores.sqlite.rows import claimed_of
-from headrace.stores.sqlite.statements import array, first, queries, rows, write
+from headrace.stores.sqlite.statements import Values, first, integers, queries, rows, texts, write
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import ClaimRequest
-
-if TYPE_CHECKING:
-    from apsw import Binding
 
 _SQL = queries("claim")
 
@@ -104,7 +100,7 @@ class _Search:
             self._park(reach, orphans)
         if not self._request.types:
             return []
-        return self._claimable(f"known_{reach.span}", reach, {"types": array(sorted(self._request.types))})
+        return self._claimable(f"known_{reach.span}", reach, {"types": texts(sorted(self._request.types))})
 
     def _park(self, reach: "_Reach", types: set[str]) -> None:
         lowest = reach.priority if reach.span == "in_level" else MIN_PRIORITY
@@ -114,13 +110,13 @@ class _Search:
             "priority": reach.priority,
             "lowest": lowest,
             "now": self._request.now,
-            "types": array(sorted(types)),
+            "types": texts(sorted(types)),
             "lane_prefix": LANE_PREFIX,
             "limit": max(reach.wanted, PARK_AT_ONCE),
         }
         write(self._db, _SQL["park_types"], given)
 
-    def _claimable(self, query: str, reach: "_Reach", more: "Mapping[str, Binding]") -> list[_Row]:
+    def _claimable(self, query: str, reach: "_Reach", more: Values) -> list[_Row]:
         given = {
             "namespace": self._request.namespace,
             "queue": reach.queue,
@@ -146,7 +142,7 @@ def _hand_out(at: Write, request: ClaimRequest, found: list[_Row]) -> Sequence[J
         if row[_LARGE]:
             _read_large(at.db, row)
         del row[_LARGE]
-    seqs = apsw.carray(numbers("q", [row[_SEQ] for row in found]))
+    seqs = integers([row[_SEQ] for row in found])
     given = {"state": CLAIMED, "worker": worker, "now": now, "lease_until": lease_until, "seqs": seqs}
     write(at.db, _SQL["mark_claimed"], given)
     return [claimed_of(row, worker=worker, now=now, lease_until=lease_until) for row in found]

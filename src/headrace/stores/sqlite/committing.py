@@ -11,6 +11,7 @@ import apsw
 from headrace.errors import StoreUnavailable
 from headrace.stores.sqlite.faults import commit_failed, translated
 from headrace.stores.sqlite.pace import GIVE_UP_S, Pace, busy_wait
+from headrace.stores.sqlite.statements import run
 from headrace.stores.sqlite.transaction import Op, Slot, Write, write_moves
 
 
@@ -35,7 +36,7 @@ _UNDO: Final = "rollback to op"
 _RELEASE: Final = "release op"
 
 
-class _Broken(Exception):  # noqa: N818 - never leaves this module
+class _Broken(Exception):
     """SQLite ended the whole transaction by itself."""
 
 
@@ -73,7 +74,7 @@ class Committer:
             self._rollback()
             return endings
         try:
-            self._db.execute("commit")
+            run(self._db, "commit")
         except Exception as error:  # boundary: every caller in the group must get an answer
             self._rollback()
             return [Failed(commit_failed(error, self._name))] * len(ops)
@@ -83,7 +84,7 @@ class Committer:
         give_up = time.monotonic() + GIVE_UP_S
         while True:
             try:
-                self._db.execute("begin immediate")
+                run(self._db, "begin immediate")
                 return
             except apsw.BusyError as error:
                 self._pace.contended()
@@ -107,22 +108,22 @@ class Committer:
 
     def _one(self, op: Op, moves: Counter[Slot]) -> Ending:
         write = Write(self._db, Counter())
-        self._db.execute(_SAVEPOINT)
+        run(self._db, _SAVEPOINT)
         try:
             result = op(write)
         except Exception as error:  # boundary: an op that fails must not disturb its neighbours
             if not self._db.in_transaction:
                 raise _Broken from error
-            self._db.execute(_UNDO)
-            self._db.execute(_RELEASE)
+            run(self._db, _UNDO)
+            run(self._db, _RELEASE)
             return Failed(translated(error, self._name))
-        self._db.execute(_RELEASE)
+        run(self._db, _RELEASE)
         moves.update(write.moves)
         return Done(result)
 
     def _rollback(self) -> None:
         if self._db.in_transaction:
-            self._db.execute("rollback")
+            run(self._db, "rollback")
 
 
 def _cause(error: Exception) -> Exception:

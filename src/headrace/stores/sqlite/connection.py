@@ -7,6 +7,7 @@ import apsw
 from headrace.errors import StoreUnusable
 from headrace.stores.sqlite.faults import translated
 from headrace.stores.sqlite.location import Location
+from headrace.stores.sqlite.statements import pragma
 
 # The WAL is copied back by the writer only, every so many pages (16 MB), and cut back to this size.
 CHECKPOINT_PAGES: Final = 4_000
@@ -21,10 +22,10 @@ def open_writer(location: Location) -> apsw.Connection:
     db = _open(location)
     if location.path is not None:
         _to_wal(db, location)
-    _set(db, f"pragma synchronous = {location.synchronous.value}")
-    _set(db, f"pragma cache_size = -{_CACHE_KIB}")
-    _set(db, f"pragma journal_size_limit = {WAL_LIMIT}")
-    _set(db, f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    pragma(db, "synchronous", location.synchronous.value)
+    pragma(db, "cache_size", -_CACHE_KIB)
+    pragma(db, "journal_size_limit", WAL_LIMIT)
+    pragma(db, "wal_autocheckpoint", CHECKPOINT_PAGES)
     return db
 
 
@@ -32,9 +33,9 @@ def open_reader(location: Location) -> apsw.Connection:
     """A connection that never writes and never checkpoints."""
     db = _open(location)
     db.set_busy_timeout(_READER_BUSY_MS)
-    _set(db, "pragma query_only = on")
-    _set(db, "pragma wal_autocheckpoint = 0")
-    _set(db, f"pragma cache_size = -{_READER_CACHE_KIB}")
+    pragma(db, "query_only", "on")
+    pragma(db, "wal_autocheckpoint", 0)
+    pragma(db, "cache_size", -_READER_CACHE_KIB)
     return db
 
 
@@ -42,8 +43,8 @@ def _open(location: Location) -> apsw.Connection:
     try:
         db = apsw.Connection(":memory:" if location.path is None else str(location.path))
         # Mapped memory would turn an I/O error into a dead process.
-        _set(db, "pragma mmap_size = 0")
-        _set(db, "pragma temp_store = memory")
+        pragma(db, "mmap_size", 0)
+        pragma(db, "temp_store", "memory")
     except apsw.Error as error:
         raise translated(error, location.name) from error
     if location.path is not None and db.readonly("main"):
@@ -57,15 +58,10 @@ def _to_wal(db: apsw.Connection, location: Location) -> None:
     # Several processes may open a new file at once, and the change of mode wants it alone.
     db.set_busy_timeout(_READER_BUSY_MS)
     try:
-        mode = db.pragma("journal_mode", "wal")
+        mode = pragma(db, "journal_mode", "wal")
     except apsw.Error as error:
         raise translated(error, location.name) from error
     db.set_busy_timeout(0)
     if mode != "wal":
         msg = f"{location.name} cannot be used: its file system offers no shared memory for SQLite's WAL"
         raise StoreUnusable(msg)
-
-
-def _set(db: apsw.Connection, pragma: str) -> None:
-    for _ in db.execute(pragma):
-        pass

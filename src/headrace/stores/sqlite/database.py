@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 import apsw
@@ -10,12 +11,15 @@ from headrace.errors import UsedAfterFork
 from headrace.stores.sqlite import migrating
 from headrace.stores.sqlite.committing import Committer, Failed
 from headrace.stores.sqlite.connection import WAL_LIMIT, open_writer
+from headrace.stores.sqlite.descriptors import DESCRIPTORS
 from headrace.stores.sqlite.faults import translated
+from headrace.stores.sqlite.guard import Guard
 from headrace.stores.sqlite.hints import Hints
 from headrace.stores.sqlite.location import Location
 from headrace.stores.sqlite.mounts import refuse_network
 from headrace.stores.sqlite.pace import Pace
 from headrace.stores.sqlite.readers import Readers
+from headrace.stores.sqlite.statements import pragma
 from headrace.stores.sqlite.store_time import StoreTime
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.sqlite.writer import Duties, Writer
@@ -32,16 +36,19 @@ class Database:
     """Opened in one process, usable from all its event loops, and not from its forked children."""
 
     def __init__(self, location: Location) -> None:
-        if location.path is not None and not location.force:
-            refuse_network(location.path)
+        if location.path is not None:
+            _refuse_place(location, location.path)
         self._location = location
         self._pid = os.getpid()
         self._closed = False
         self._time = StoreTime()
         self._pace = Pace()
         self._db = open_writer(location)
-        committer = Committer(self._db, location.name, self._pace, self._time.write_mark)
+        self._guard: Guard | None = None
+        committer = Committer(self._db, location.name, self._pace, self._before_commit)
         _migrate(committer, location.name)
+        if location.path is not None:
+            self._guard = Guard(location.path)
         self._time.read_mark(self._db)
         self._version = self._data_version()
         self._readers = None if location.path is None else Readers(location)
@@ -80,18 +87,27 @@ class Database:
         if self._readers is not None:
             self._readers.close()
         self._db.close()
+        if self._guard is not None:
+            self._guard.close()
+
+    def _before_commit(self, db: apsw.Connection) -> None:
+        self._time.write_mark(db)
+        if self._guard is not None:
+            self._guard.before_commit()
 
     def _health(self, at: Write) -> Health:
+        if self._guard is not None:
+            self._guard.check()
         db = at.db
         return Health(
             store="sqlite",
             version=apsw.sqlite_lib_version(),
-            schema=db.pragma("user_version"),
-            tier=self._tier(db.pragma("synchronous")),
+            schema=pragma(db, "user_version"),
+            tier=self._tier(pragma(db, "synchronous")),
             details={
                 "path": self._location.name,
-                "journal": db.pragma("journal_mode"),
-                "bytes": str(db.pragma("page_count") * db.pragma("page_size")),
+                "journal": pragma(db, "journal_mode"),
+                "bytes": str(pragma(db, "page_count") * pragma(db, "page_size")),
                 "walBytes": str(self._wal_bytes()),
             },
         )
@@ -123,19 +139,28 @@ class Database:
             self.hints.give_everywhere()
 
     def _tick(self) -> None:
+        if self._guard is not None:
+            self._guard.check()
         if self._wal_bytes() > WAL_LIMIT:
-            self._db.pragma("wal_checkpoint", "truncate")
+            pragma(self._db, "wal_checkpoint", "truncate")
 
     def _data_version(self) -> int:
-        return self._db.pragma("data_version")
+        return pragma(self._db, "data_version")
 
     def _wal_bytes(self) -> int:
         if self._location.path is None:
             return 0
         try:
-            return os.stat(f"{self._location.path}-wal").st_size
+            return Path(f"{self._location.path}-wal").stat().st_size
         except FileNotFoundError:
             return 0
+
+
+def _refuse_place(location: Location, path: Path) -> None:
+    if not location.force:
+        refuse_network(path)
+    DESCRIPTORS.watch()
+    DESCRIPTORS.refuse_strangers(location.name)
 
 
 def _migrate(committer: Committer, name: str) -> None:

@@ -1,7 +1,6 @@
 """Ended jobs leave, with all that belongs to them."""
 
 import json
-from array import array as numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +8,7 @@ from typing import Any, Final
 import apsw
 
 from headrace.core.states import State
-from headrace.stores.sqlite.statements import first, queries, rows, write
+from headrace.stores.sqlite.statements import first, integers, queries, rows, write
 from headrace.stores.sqlite.transaction import Write
 
 _JOBS = queries("jobs")
@@ -55,7 +54,8 @@ def _delete(at: Write, found: Sequence[tuple[Any, ...]]) -> int:
         at.count(namespace, queue, job_type, state, -1)
         for tag in () if tags is None else json.loads(tags):
             write(at.db, _JOBS["delete_tags"], {"namespace": namespace, "tag": tag, "seq": seq})
-    seqs = numbers("q", [row[0] for row in found])
+    seqs = [row[0] for row in found]
     for query in _TABLES:
-        write(at.db, _SQL[query], {"seqs": apsw.carray(seqs)})
+        write(at.db, _SQL[query], {"seqs": integers(seqs)})
+    write(at.db, _SQL["raise_seq"], {"seq": max(seqs)})
     return len(found)

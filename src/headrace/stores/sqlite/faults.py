@@ -4,6 +4,7 @@ import apsw
 
 from headrace.errors import (
     HeadraceError,
+    InvalidInput,
     OutcomeUnknown,
     StoreFull,
     StoreUnavailable,
@@ -11,6 +12,8 @@ from headrace.errors import (
 )
 
 _FULL = (apsw.FullError,)
+# What apsw raises for a value that no column can hold: a lone surrogate, a number beyond 64 bits.
+UNKEEPABLE = (UnicodeEncodeError, OverflowError)
 _BUSY = (apsw.BusyError, apsw.LockedError)
 _UNUSABLE = (
     apsw.ReadOnlyError,
@@ -25,6 +28,8 @@ _UNUSABLE = (
 
 def translated(error: Exception, path: str) -> Exception:
     """The error a caller sees. What is not SQLite's own stays as it is."""
+    if isinstance(error, UNKEEPABLE):
+        return InvalidInput(f"a value cannot be kept: {error}")
     if isinstance(error, HeadraceError) or not isinstance(error, apsw.Error):
         return error
     if isinstance(error, _FULL):

@@ -8,7 +8,7 @@ from headrace.core.unique import OnConflict
 from headrace.errors import DuplicateJob, IdempotencyMismatch, LeaseLost, StaleRegister
 from headrace.stores.sqlite.registers import make_swaps
 from headrace.stores.sqlite.rows import body_row, dump_tags, job_row
-from headrace.stores.sqlite.statements import Row, array, first, queries, rows, write, write_rows
+from headrace.stores.sqlite.statements import Row, first, queries, rows, texts, write, write_rows
 from headrace.stores.sqlite.tags import add_tags, remove_tags
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import Holder, Inserted, InsertKind, NewJob, Receipt, Swap
@@ -104,22 +104,20 @@ class _KeyedInsertion:
 
     def _remember(self, receipt: Receipt, job_id: str) -> None:
         self._good[receipt.key] = (job_id, receipt.body)
-        self._receipts.append(
-            (self._insertion.namespace, receipt.key, job_id, receipt.body, receipt.until)
-        )
+        self._receipts.append((self._insertion.namespace, receipt.key, job_id, receipt.body, receipt.until))
 
     def _read_receipts(self) -> dict[str, tuple[str, str | None]]:
         keys = [new.receipt.key for new in self._insertion.jobs if new.receipt is not None]
         if not keys:
             return {}
-        given = {"namespace": self._insertion.namespace, "keys": array(keys), "now": self._insertion.now}
+        given = {"namespace": self._insertion.namespace, "keys": texts(keys), "now": self._insertion.now}
         return {key: (job_id, body) for key, job_id, body in rows(self._write.db, _SQL["receipts"], given)}
 
     def _read_holders(self) -> dict[str, _Standing]:
         locks = [lock for new in self._insertion.jobs if (lock := new.placement.unique_lock) is not None]
         if not locks:
             return {}
-        given = {"namespace": self._insertion.namespace, "locks": array(locks)}
+        given = {"namespace": self._insertion.namespace, "locks": texts(locks)}
         found = rows(self._write.db, _SQL["holders"], given)
         return {lock: _Standing(job_id, state, seq=seq) for lock, seq, job_id, state in found}
 
@@ -145,7 +143,9 @@ def _insert_rows(write: Write, jobs: Sequence[NewJob]) -> None:
         return
     (seq,) = first(write.db, _SQL["next_seq"], {}) or (1,)
     write_rows(
-        write.db, _SQL["insert_job"], [job_row(seq + n, new.facts, new.placement) for n, new in enumerate(jobs)]
+        write.db,
+        _SQL["insert_job"],
+        [job_row(seq + n, new.facts, new.placement) for n, new in enumerate(jobs)],
     )
     write_rows(write.db, _SQL["insert_body"], [body_row(seq + n, new.facts) for n, new in enumerate(jobs)])
     for n, new in enumerate(jobs):

@@ -7,14 +7,14 @@ bounded time; what was looked at is behind the cursor, also where nothing was fo
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from headrace.core.filters import JobFilter, Page, dump_cursor, load_cursor
 from headrace.core.states import LIVE, TERMINAL, State
 from headrace.stores.sqlite.reading import jobs_by_seq
-from headrace.stores.sqlite.statements import Value, first, queries
+from headrace.stores.sqlite.statements import first, queries
 from headrace.stores.values import JobPage
 
 _SQL = queries("reads")
@@ -53,7 +53,7 @@ def find(db: apsw.Connection, namespace: str, wanted: JobFilter, page: Page) -> 
 def _stretch(  # noqa: PLR0913, PLR0917 - where, what and how far
     db: apsw.Connection, namespace: str, wanted: JobFilter, before: int, look: int, limit: int
 ) -> _Stretch:
-    given: dict[str, Value] = {
+    given: dict[str, Any] = {
         "namespace": namespace,
         "states": _json(wanted.states),
         "types": _json(wanted.types),
@@ -71,7 +71,7 @@ def _stretch(  # noqa: PLR0913, PLR0917 - where, what and how far
     return _Stretch(seqs=merged[:limit], down_to=down_to)
 
 
-def _walks(wanted: JobFilter) -> Sequence[tuple[str, dict[str, Value]]]:
+def _walks(wanted: JobFilter) -> Sequence[tuple[str, dict[str, Any]]]:
     if wanted.batch_id is not None:
         return [("find_of_batch", {})]
     if wanted.unique_key is not None:
@@ -79,22 +79,22 @@ def _walks(wanted: JobFilter) -> Sequence[tuple[str, dict[str, Value]]]:
     if wanted.tag is not None:
         return [("find_of_tag", {})]
     states = wanted.states or frozenset(State)
-    walks: list[tuple[str, dict[str, Value]]] = [
+    walks: list[tuple[str, dict[str, Any]]] = [
         ("find_ended", {"state": state.value}) for state in sorted(states & TERMINAL)
     ]
-    if states & LIVE == {State.PROCESSING}:
+    if states & LIVE == frozenset({State.PROCESSING}):
         walks.append(("find_running", {}))
     elif states & LIVE:
         walks.append(("find_live", {}))
     return walks
 
 
-def _walk(db: apsw.Connection, query: str, given: dict[str, Value]) -> _Stretch:
+def _walk(db: apsw.Connection, query: str, given: dict[str, Any]) -> _Stretch:
     text, looked, lowest = first(db, _SQL[query], given) or ("[]", 0, None)
     seqs: list[int] = json.loads(text)
     if len(seqs) == given["limit"]:
         return _Stretch(seqs=seqs, down_to=seqs[-1])
-    return _Stretch(seqs=seqs, down_to=0 if looked < given["look"] else lowest)
+    return _Stretch(seqs=seqs, down_to=lowest if looked == given["look"] and lowest is not None else 0)
 
 
 def _json(words: Iterable[str]) -> str | None:

@@ -65,6 +65,6 @@ def _synchronous(word: str) -> Synchronous:
 def _nothing_left(options: dict[str, str]) -> bool:
     force = options.pop("force", "0") == "1"
     if options:
-        msg = f"unknown option {sorted(options)[0]!r} of a SQLite URL: {_HELP}"
+        msg = f"unknown option {min(options)!r} of a SQLite URL: {_HELP}"
         raise InvalidInput(msg, field="url")
     return force

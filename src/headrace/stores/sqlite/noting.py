@@ -1,13 +1,21 @@
 """Holders' writes that change no revision: notes, log lines, renewals."""
 
-from array import array as numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import apsw
 
-from headrace.stores.sqlite.statements import array, first, queries, rows, write, write_rows
+from headrace.stores.sqlite.statements import (
+    first,
+    integers,
+    possible,
+    queries,
+    rows,
+    texts,
+    write,
+    write_rows,
+)
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import Holder, LogLine, Note, Renewal
 
@@ -47,7 +55,7 @@ def renew(at: Write, holders: Sequence[Holder], lease_until: int) -> Renewal:
         if (job := held.get(holder.job_id)) is not None and job.fence == holder.fence
     ]
     if good:
-        seqs = apsw.carray(numbers("q", [job.seq for _, job in good]))
+        seqs = integers([job.seq for _, job in good])
         write(at.db, _JOBS["renew"], {"lease_until": lease_until, "seqs": seqs})
     return Renewal(
         lost=frozenset(holder.job_id for holder in holders) - {job_id for job_id, _ in good},
@@ -56,9 +64,9 @@ def renew(at: Write, holders: Sequence[Holder], lease_until: int) -> Renewal:
 
 
 def _held(db: apsw.Connection, holders: Sequence[Holder]) -> dict[str, _Held]:
-    if not holders:
+    if not (ids := possible([holder.job_id for holder in holders])):
         return {}
-    found = rows(db, _JOBS["renewable"], {"ids": array([holder.job_id for holder in holders])})
+    found = rows(db, _JOBS["renewable"], {"ids": texts(ids)})
     return {job_id: _Held(seq, fence, asked is not None) for job_id, seq, fence, asked in found}
 
 

@@ -8,9 +8,11 @@ from typing import Final, TypeVar
 
 import apsw
 
+from headrace.errors import StoreUnavailable
 from headrace.stores.sqlite.connection import open_reader
-from headrace.stores.sqlite.faults import translated
+from headrace.stores.sqlite.faults import UNKEEPABLE, translated
 from headrace.stores.sqlite.location import Location
+from headrace.stores.sqlite.statements import run
 
 T = TypeVar("T")
 
@@ -28,7 +30,11 @@ class Readers:
 
     async def run(self, read: Callable[[apsw.Connection], T]) -> T:
         """The result of a read."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, read)
+        try:
+            answer = asyncio.get_running_loop().run_in_executor(self._pool, self._read, read)
+        except RuntimeError as error:
+            raise StoreUnavailable("the store is closed") from error
+        return await answer
 
     def close(self) -> None:
         """Waits for the reads under way and closes the connections."""
@@ -39,13 +45,13 @@ class Readers:
     def _read(self, read: Callable[[apsw.Connection], T]) -> T:
         try:
             db = self._connection()
-            db.execute("begin")
+            run(db, "begin")
             try:
                 return read(db)
             finally:
                 # A snapshot that stays open keeps the WAL from being reset.
-                db.execute("rollback")
-        except apsw.Error as error:
+                run(db, "rollback")
+        except (apsw.Error, *UNKEEPABLE) as error:
             raise translated(error, self._location.name) from error
 
     def _connection(self) -> apsw.Connection:

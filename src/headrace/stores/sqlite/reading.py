@@ -1,6 +1,5 @@
 """Reads of jobs. Each runs on one snapshot."""
 
-from array import array as numbers
 from collections.abc import Mapping, Sequence
 
 import apsw
@@ -9,7 +8,7 @@ from headrace.core.history import read as read_history
 from headrace.core.job import History, Job
 from headrace.errors import JobNotFound
 from headrace.stores.sqlite.rows import STATES, job_of
-from headrace.stores.sqlite.statements import array, first, queries, rows
+from headrace.stores.sqlite.statements import first, integers, possible, queries, rows, texts
 from headrace.stores.values import LogLine, ParkedCount, Tally
 
 _SQL = queries("reads")
@@ -17,9 +16,9 @@ _SQL = queries("reads")
 
 def jobs_by_id(db: apsw.Connection, namespace: str, ids: Sequence[str]) -> Mapping[str, Job]:
     """The jobs that exist, by id."""
-    if not ids:
+    if not (ids := possible(ids)):
         return {}
-    found = map(job_of, rows(db, _SQL["jobs_by_id"], {"namespace": namespace, "ids": array(ids)}))
+    found = map(job_of, rows(db, _SQL["jobs_by_id"], {"namespace": namespace, "ids": texts(ids)}))
     return {job.id: job for job in found}
 
 
@@ -27,7 +26,7 @@ def jobs_by_seq(db: apsw.Connection, seqs: Sequence[int]) -> Mapping[int, Job]:
     """The jobs that exist, by seq, of all namespaces."""
     if not seqs:
         return {}
-    found = map(job_of, rows(db, _SQL["jobs_by_seq"], {"seqs": apsw.carray(numbers("q", seqs))}))
+    found = map(job_of, rows(db, _SQL["jobs_by_seq"], {"seqs": integers(seqs)}))
     return {job.seq: job for job in found}
 
 

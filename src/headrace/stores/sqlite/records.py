@@ -6,7 +6,7 @@ from typing import Final
 import apsw
 
 from headrace.core.filters import Page, dump_cursor, load_cursor
-from headrace.stores.sqlite.statements import array, queries, rows, write, write_rows
+from headrace.stores.sqlite.statements import queries, rows, texts, write, write_rows
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import Record
 
@@ -24,14 +24,12 @@ def read_records(db: apsw.Connection, namespace: str, kind: str, keys: Sequence[
     """The records that exist, by key."""
     if not keys:
         return {}
-    given = {"namespace": namespace, "kind": kind, "keys": array(keys)}
+    given = {"namespace": namespace, "kind": kind, "keys": texts(keys)}
     found = rows(db, _SQL["records"], given)
     return {key: Record(key=key, at=at, body=body, until=until) for key, at, body, until in found}
 
 
-def newest(
-    db: apsw.Connection, namespace: str, kind: str, page: Page
-) -> tuple[Sequence[Record], str | None]:
+def newest(db: apsw.Connection, namespace: str, kind: str, page: Page) -> tuple[Sequence[Record], str | None]:
     """A page of records, newest first, and the next cursor."""
     at, key = (_NEWEST, "") if page.before is None else load_cursor(page.before, (int, str))
     given = {"namespace": namespace, "kind": kind, "at": at, "key": key, "limit": page.limit + 1}
@@ -49,7 +47,7 @@ def remove(at: Write, namespace: str, kind: str, keys: Sequence[str]) -> int:
     """Removes the records named; returns how many there were."""
     if not keys:
         return 0
-    return write(at.db, _SQL["remove_records"], {"namespace": namespace, "kind": kind, "keys": array(keys)})
+    return write(at.db, _SQL["remove_records"], {"namespace": namespace, "kind": kind, "keys": texts(keys)})
 
 
 def trim(at: Write, now: int, limit: int) -> int:

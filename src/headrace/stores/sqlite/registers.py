@@ -5,7 +5,7 @@ from typing import Final
 
 import apsw
 
-from headrace.stores.sqlite.statements import array, first, queries, rows, write
+from headrace.stores.sqlite.statements import first, queries, rows, texts, write
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import Register, Swap
 
@@ -20,7 +20,7 @@ def read_registers(db: apsw.Connection, namespace: str, keys: Sequence[str]) -> 
     """The registers that exist, by key."""
     if not keys:
         return {}
-    found = rows(db, _SQL["registers"], {"namespace": namespace, "keys": array(keys)})
+    found = rows(db, _SQL["registers"], {"namespace": namespace, "keys": texts(keys)})
     return {key: Register(key=key, value=value, revision=r, due_at=due) for key, value, r, due in found}
 
 

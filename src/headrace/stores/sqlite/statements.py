@@ -1,22 +1,22 @@
 """Queries from ``.sql`` files, and the few ways they are run."""
 
 import re
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import apsw
 
-if TYPE_CHECKING:
-    from apsw import Binding
+Row = Sequence[object]
+Values = Mapping[str, object]
 
-Value = int | str | None
-Row = Sequence[Value]
-
+_PACKAGE: Final = "headrace.stores.sqlite"
 _NAMED: Final = re.compile(r"^-- :(\w+)(?: .*)?$", re.MULTILINE)
 _PART: Final = re.compile(r"\{(\w+)\}")
+_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _ROWS: Final = "values (:row)"
 
 # A step gives up the interpreter lock, and beside a busy event loop it may take long to get it back:
@@ -30,25 +30,36 @@ def queries(name: str) -> Mapping[str, str]:
 
     Each begins with a line ``-- :name what it promises``; ``{name}`` stands for another one's text.
     """
-    text = files(__package__).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+    text = files(_PACKAGE).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
     split = _NAMED.split(text)
     found = {key: query.strip().rstrip(";") for key, query in zip(split[1::2], split[2::2], strict=True)}
     return {key: _PART.sub(lambda part: found[part[1]], query) for key, query in found.items()}
 
 
-def first(db: apsw.Connection, query: str, values: "Mapping[str, Binding]") -> tuple[Any, ...] | None:
+def run(db: apsw.Connection, query: str, values: Row | Values = ()) -> apsw.Cursor:
+    """Runs a query up to its first row, or to its end if it has none."""
+    return db.execute(query, values)  # pyright: ignore[reportUnknownMemberType, reportArgumentType] - stub
+
+
+def pragma(db: apsw.Connection, name: str, value: int | str | None = None) -> Any:
+    """The value of a pragma; sets it before, if one is given."""
+    given = () if value is None else (value,)
+    return db.pragma(name, *given)  # pyright: ignore[reportUnknownMemberType] - stub
+
+
+def first(db: apsw.Connection, query: str, values: Values) -> tuple[Any, ...] | None:
     """The first row, or None."""
-    return next(db.execute(query, values), None)
+    return next(run(db, query, values), None)
 
 
-def rows(db: apsw.Connection, query: str, values: "Mapping[str, Binding]") -> list[tuple[Any, ...]]:
+def rows(db: apsw.Connection, query: str, values: Values) -> list[tuple[Any, ...]]:
     """All rows."""
-    return list(db.execute(query, values))
+    return list(run(db, query, values))
 
 
-def write(db: apsw.Connection, query: str, values: "Mapping[str, Binding]") -> int:
+def write(db: apsw.Connection, query: str, values: Values) -> int:
     """Runs a writing query; returns how many rows it changed."""
-    db.execute(query, values)
+    run(db, query, values)
     return db.changes()
 
 
@@ -58,7 +69,7 @@ def write_rows(db: apsw.Connection, query: str, given: Sequence[Row]) -> int:
     for size in _SIZES:
         while len(given) - start >= size:
             chunk = given[start : start + size]
-            db.execute(with_rows(query, len(chunk[0]), size), tuple(chain.from_iterable(chunk)))
+            run(db, with_rows(query, len(chunk[0]), size), tuple(chain.from_iterable(chunk)))
             changed += db.changes()
             start += size
     return changed
@@ -71,6 +82,16 @@ def with_rows(query: str, width: int, count: int) -> str:
     return query.replace(_ROWS, f"values {','.join([row] * count)}")
 
 
-def array(texts: Sequence[str]) -> "Binding":
+def possible(given: Sequence[str]) -> list[str]:
+    """Those that a column can hold: no other text was ever stored, so none needs to be looked for."""
+    return [text for text in given if "\0" not in text and not _LONE_SURROGATE.search(text)]
+
+
+def texts(given: Iterable[str]) -> object:
     """Texts as one parameter for ``carray``; there must be at least one."""
-    return apsw.carray(tuple(texts))
+    return apsw.carray(tuple(given))  # pyright: ignore[reportUnknownMemberType] - stub
+
+
+def integers(given: Iterable[int]) -> object:
+    """Integers as one parameter for ``carray``; there must be at least one."""
+    return apsw.carray(array("q", given))  # pyright: ignore[reportUnknownMemberType] - stub

@@ -1,19 +1,13 @@
 """The SQLite store: every method is one op for the writer, or one read."""
 
 import asyncio
-import os
-from array import array as numbers
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TypeVar
-
-import apsw
 
 from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job, Transition
 from headrace.core.states import State
-from headrace.errors import UsedAfterFork
 from headrace.stores.protocol import Renewer
 from headrace.stores.sqlite import (
     erasing,
@@ -38,6 +32,7 @@ from headrace.stores.values import (
     Health,
     Holder,
     Inserted,
+    JobPage,
     LogLine,
     NewJob,
     Note,
@@ -50,8 +45,6 @@ from headrace.stores.values import (
     Tally,
     WorkerHello,
 )
-
-T = TypeVar("T")
 
 
 async def open_sqlite(url: str) -> "SqliteStore":
@@ -109,7 +102,7 @@ class SqliteStore:
     async def get(self, namespace: str, ids: Sequence[str]) -> Mapping[str, Job]:
         return await self._database.read(lambda db: reading.jobs_by_id(db, namespace, ids))
 
-    async def find(self, namespace: str, wanted: JobFilter, page: Page) -> "listing.JobPage":
+    async def find(self, namespace: str, wanted: JobFilter, page: Page) -> JobPage:
         return await self._database.read(lambda db: listing.find(db, namespace, wanted, page))
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
@@ -204,7 +197,7 @@ class _Renewer:
 
 
 @asynccontextmanager
-async def _renewer(database: Database) -> AsyncIterator[Renewer]:
+async def _renewer(database: Database) -> AsyncGenerator[Renewer]:
     yield _Renewer(database)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import apsw
 
 from headrace.stores.sqlite.claiming import ALIVE_MS, LANE_PREFIX
-from headrace.stores.sqlite.statements import array, queries, rows, write
+from headrace.stores.sqlite.statements import queries, rows, texts, write
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import WorkerHello
 
@@ -37,7 +37,7 @@ def hello(at: Write, hello: WorkerHello) -> int:
     )
     if not hello.types:
         return 0
-    lanes = array([LANE_PREFIX + name for name in sorted(hello.types)])
+    lanes = texts([LANE_PREFIX + name for name in sorted(hello.types)])
     given = {"namespace": hello.namespace, "lanes": lanes, "now": hello.seen_at, "limit": UNPARK_AT_ONCE}
     return write(at.db, _CLAIM["unpark_types"], given)
 

@@ -1,8 +1,9 @@
 -- One row a job: what decides and what is filtered. It is rewritten at every claim and settle, so it
 -- stays narrow; what is fixed at the insert and never filtered lies in `body`.
 -- A due job has due_at, a running one lease_until, an ended one ended_at; core fills these columns.
+-- seq is given in the order of insertion and never again: see `next_seq`.
 create table job (
-  seq integer primary key autoincrement,
+  seq integer primary key,
   id text not null,
   namespace text not null,
   queue text not null,
@@ -172,7 +173,8 @@ create table receipt (
 
 create index receipt_until on receipt (until);
 
--- `clock`: the latest store time seen. `register`: the highest revision of a removed register.
+-- `clock`: the latest store time seen. `seq`: the highest seq of an erased job.
+-- `register`: the highest revision of a removed register.
 create table meta (
   name text primary key,
   value integer not null

@@ -1,6 +1,8 @@
--- :next_seq the first seq that no job has had
-select
-  coalesce((select seq from sqlite_sequence where name = 'job'), 0) + 1;
+-- :next_seq the first seq that no job has had; an autoincrement column would cost each insert a page
+select max(
+  ifnull((select max(seq) from job), 0),
+  ifnull((select value from meta where name = 'seq'), 0)
+) + 1;
 
 -- :insert_job new rows
 insert into job (

@@ -74,3 +74,8 @@ where seq in carray(:seqs);
 -- :delete_trail
 delete from trail
 where seq in carray(:seqs);
+
+-- :raise_seq no later job takes the seq of one that was erased
+insert into meta (name, value)
+values ('seq', :seq)
+on conflict (name) do update set value = max(value, excluded.value);

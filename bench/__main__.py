@@ -1,0 +1,81 @@
+"""The command line: ``python -m bench``."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from bench import machine, report
+from bench.places import ROOT, home
+from bench.running import run_scenario
+from bench.scenarios import SCENARIOS
+
+PAGE = ROOT / "bench" / "RESULTS.md"
+
+ABOUT = """\
+Measures Headrace against huey on SQLite and against what this machine can do, and prints ratios.
+
+Every contender is a process of its own. In each round all contenders of a scenario run in turn, so
+that whatever disturbs the machine disturbs all of them; shown are medians and ranges over the rounds.
+Absolute figures belong to one machine; ratios travel. A difference below 1.3 x means nothing unless
+it repeats. Leave the machine alone meanwhile.
+"""
+
+
+def main() -> int:
+    """Runs what was asked for; 1 if something broke or a must was missed."""
+    wanted = _arguments()
+    if wanted.list:
+        for one in SCENARIOS.values():
+            print(f"{one.name:14} {one.question}")
+        return 0
+    here = machine.look()
+    print(here.line(), flush=True)
+    start, fine = time.monotonic(), True
+    for name in wanted.names or SCENARIOS:
+        outcome = run_scenario(SCENARIOS[name], rounds=wanted.rounds, quick=wanted.quick)
+        print(report.printed(outcome), f"\n\n({outcome.seconds:.0f} s)", flush=True)
+        report.append_lines(wanted.out, outcome, here, quick=wanted.quick)
+        if wanted.write:
+            report.write_page(PAGE, outcome, here, quick=wanted.quick)
+        fine &= not any(one.broken for one in outcome.measured) and _musts_kept(outcome)
+    print(f"\n{time.monotonic() - start:.0f} s in all; every turn as a JSON line in {wanted.out}")
+    return 0 if fine else 1
+
+
+def _musts_kept(outcome: report.Outcome) -> bool:
+    rows = zip(outcome.scenario.goals, report.goals(outcome)[1:], strict=True)
+    return not any(goal.must and row[-1] == "MISSED" for goal, row in rows)
+
+
+def _arguments() -> argparse.Namespace:
+    lines = "\n".join(f"  {one.name:14} {one.question}" for one in SCENARIOS.values())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=ABOUT,
+        epilog=f"scenarios:\n{lines}\n\n"
+        "HEADRACE_BENCH_HOME: where peers are installed and databases are written "
+        "(default: headrace-bench in the user's cache folder). Put it on the disk you want to measure.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help="scenarios to run (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, rough figures, under 3 minutes")
+    parser.add_argument("--write", action="store_true", help="put the figures into bench/RESULTS.md")
+    parser.add_argument("--list", action="store_true", help="name the scenarios and stop")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=home() / "results.jsonl",
+        help="file to which every turn is appended as a JSON line (default: %(default)s)",
+    )
+    wanted = parser.parse_args()
+    if unknown := [name for name in wanted.names if name not in SCENARIOS]:
+        parser.error(f"no scenario {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
+    if wanted.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return wanted
+
+
+if __name__ == "__main__":
+    sys.exit(main())

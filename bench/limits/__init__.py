@@ -1,0 +1,1 @@
+"""What the machine can do when everything but the essential is left out."""

@@ -1,0 +1,1 @@
+"""The processes that run Headrace for a measurement."""

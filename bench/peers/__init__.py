@@ -1,0 +1,1 @@
+"""Other job queues, each run in an environment of its own."""

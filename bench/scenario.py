@@ -1,0 +1,91 @@
+"""What a scenario is made of: contenders that run in turn, figures they return, goals in ratios."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.places import Workspace
+
+Figures = Mapping[str, float]
+
+
+class Side(StrEnum):
+    """On whose side a contender stands."""
+
+    OURS = "headrace"
+    PEER = "peer"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One turn of a contender: where it works, and whether it should be quick."""
+
+    space: Workspace
+    quick: bool
+
+    def size(self, full: int, quick: int) -> int:
+        """The size to use."""
+        return quick if self.quick else full
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """Something that is measured. ``run`` returns figures by name, such as ``{"jobs/s": 12000.0}``."""
+
+    name: str
+    side: Side
+    run: Callable[[Run], Figures]
+    once: bool = False
+
+
+Medians = Mapping[str, Figures]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A sentence, the number it speaks of (from the medians), and the bound that number must keep."""
+
+    text: str
+    value: Callable[[Medians], float]
+    at_least: float | None = None
+    at_most: float | None = None
+    must: bool = False
+    form: str = "{:.2f}"
+
+    def kept(self, number: float) -> bool:
+        """Whether the bound holds; without a bound there is nothing to keep."""
+        if self.at_least is not None:
+            return number >= self.at_least
+        return self.at_most is None or number <= self.at_most
+
+    @property
+    def bound(self) -> str:
+        """The bound in words."""
+        if self.at_least is not None:
+            return f"{'must' if self.must else 'goal'} ≥ {self.at_least:g}"
+        if self.at_most is not None:
+            return f"{'must' if self.must else 'goal'} ≤ {self.at_most:g}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Contenders that answer one question. ``prepare`` runs once, before the first round."""
+
+    name: str
+    question: str
+    method: str
+    contenders: tuple[Contender, ...]
+    goals: tuple[Goal, ...] = ()
+    prepare: Callable[[Run], None] | None = None
+
+
+def ratio(figure: str, over: str, under: str) -> Callable[[Medians], float]:
+    """The figure of one contender over that of another."""
+    return lambda medians: medians[over][figure] / medians[under][figure]
+
+
+def figure(contender: str, name: str) -> Callable[[Medians], float]:
+    """One contender's figure as it is."""
+    return lambda medians: medians[contender][name]
