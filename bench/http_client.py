@@ -1,6 +1,6 @@
 """A cheap HTTP/1.1 client for load: raw sockets, keep-alive, one request at a time per connection.
 
-``http_client.py PORT PATH BODY CONNECTIONS SECONDS RATE [HEADER: VALUE …]``. RATE 0 means as fast as
+``http_client.py PORT PATH BODY-FILE CONNECTIONS SECONDS RATE [HEADER: VALUE …]``. RATE 0 means as fast as
 the answers come. With a rate, requests are due at fixed instants; one that has to wait for its
 connection counts from when it was due.
 """
@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -94,9 +95,9 @@ def _request(port: str, path: str, body: str, headers: list[str]) -> bytes:
     return "\r\n".join([*lines, *headers, f"content-length: {len(body)}", "", body]).encode()
 
 
-async def main() -> None:
+async def main(port: str, path: str, body: str, connections: str, *more: str) -> None:
     """Sends the load and tells rate and latencies."""
-    port, path, body, connections, seconds, rate, *headers = sys.argv[1:]
+    seconds, rate, *headers = more
     start = time.monotonic()
     load = Load(request=_request(port, path, body, headers), rate=float(rate), until=start + float(seconds))
     loop = asyncio.get_running_loop()
@@ -114,4 +115,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    port, path, file, *rest = sys.argv[1:]
+    uvloop.run(main(port, path, Path(file).read_text(encoding="utf-8"), *rest))

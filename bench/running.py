@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bench.places import kept_folder, workspace
 from bench.processes import BrokenRunError
-from bench.scenario import Contender, Figures, Run, Scenario, Side
+from bench.scenario import Contender, Figures, Run, Scenario
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,9 +75,7 @@ def _turn(scenario: Scenario, one: Measured, run: Run, turn: int) -> None:
         one.turns.append(one.contender.run(run))
     except BrokenRunError as error:
         one.broken = str(error)
-        _say(f"{scenario.name}: {one.contender.name} broke: {error}")
-        if one.contender.side is Side.OURS and not one.turns:
-            _say("left out")
+        _say(f"{scenario.name}: {one.contender.name} broke")
 
 
 def _say(text: str) -> None:

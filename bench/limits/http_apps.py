@@ -27,7 +27,7 @@ class Body(BaseModel):
     """What a job is made of."""
 
     type: str
-    data: dict[str, Any]
+    payload: dict[str, Any]
 
 
 fastapi = FastAPI(openapi_url=None)

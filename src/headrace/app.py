@@ -19,6 +19,7 @@ from headrace.engine.operations import Runs
 from headrace.engine.portal import Portal
 from headrace.engine.registry import JobOptions, Registered, Registry, Retry
 from headrace.engine.work import LocalWork
+from headrace.files.open import opened_files
 from headrace.settings import Settings
 from headrace.stores.protocol import InsertKind, Store
 
@@ -155,8 +156,10 @@ class App:
         chores = usual_chores(
             opened.store, opened.clock, namespace=self.settings.namespace, lease_ms=told.lease_ms
         )
-        async with Upkeep(chores), Worker(await self.work(), self.registry, told) as worker:
-            yield worker
+        async with opened_files(self.settings, opened.store, opened.clock) as files, Upkeep(chores):
+            told = replace(told, files=told.files or files, files_at=told.files_at or self.settings)
+            async with Worker(await self.work(), self.registry, told) as worker:
+                yield worker
 
     async def open(self) -> OpenedApp:
         """Opens the store, once. Raises StoreError, InvalidInput for a URL that cannot be used."""

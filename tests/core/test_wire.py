@@ -220,3 +220,9 @@ def test_any_text_is_an_instant_or_invalid_input(text):
         return
 
     assert 0 <= instant <= MAX_INSTANT_MS
+
+
+@pytest.mark.parametrize("value", [{1: "a"}, {1: "a", "1": "b"}, {"x": [{None: 1}]}])
+def test_c9_keys_that_are_no_text_are_refused(value):
+    with pytest.raises(InvalidInput, match="is not a text"):
+        encode(value)

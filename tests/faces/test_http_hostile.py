@@ -128,7 +128,7 @@ async def test_body_of_one_job_has_a_smaller_limit(service):
     body = ECHO % b'"a"' + b" " * MAX_JOB_BYTES
 
     problem_of(await service.post_raw(body), 413)
-    problem_of(await service.post_raw(b"[" + body + b"]" + b" " * MAX_JOB_BYTES, path="/jobs/bulk"), 413)
+    problem_of(await service.post_raw(b"[" + body + b"]" + b" " * MAX_BODY_BYTES, path="/jobs/bulk"), 413)
     assert (await service.post_raw(b"[" + body + b"]", path="/jobs/bulk")).status_code == 201
 
 

@@ -134,7 +134,7 @@ async def attempt(app: App, work: LocalWork, job: Job, files: DiskFiles, *, dies
         ("checkpoint", 1),
         ("enqueue", 4),
         ("checkpoint", 9),
-        ("enqueue", 10),
+        ("enqueue", 11),
         ("checkpoint", 10),
     ],
 )

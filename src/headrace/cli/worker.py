@@ -23,6 +23,7 @@ from headrace.worker.settings import WorkerSettings
 from headrace.worker.worker import Worker
 
 MAX_PROCESSES = 256
+BUILTIN = "headrace.handlers.builtin:registry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,9 @@ async def made_worker(app: App, plan: WorkerPlan) -> AsyncGenerator[Worker]:
             lease_ms=lease_ms(app, plan),
             grace_ms=round(plan.grace * 1000),
             files=files,
+            files_at=app.settings,
             lifespan=app.lifespan_factory,
-            app_path=plan.app_path,
+            app_path=plan.app_path or BUILTIN,
         )
         yield Worker(await app.work(), app.registry, settings)
 

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from headrace.core.job import Job
 from headrace.core.states import State, four_words
@@ -24,6 +24,7 @@ Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Js
 def encode(value: object, *, limit: int = MAX_PAYLOAD_BYTES, what: str = "payload") -> str:
     """The value as a compact JSON text. Raises InvalidInput or TooLarge naming ``what``."""
     try:
+        _refuse_other_keys(value)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         msg = f"{what} cannot be kept as JSON: {error}"
@@ -153,6 +154,19 @@ def error_text(job: Job) -> str | None:
         return None
     error: Mapping[str, object] = json.loads(job.placement.error)
     return str(error.get("message") or error.get("type"))
+
+
+def _refuse_other_keys(value: object) -> None:
+    """JSON's keys are texts: ``json.dumps`` would turn 1 into "1", and {1: …, "1": …} into a double key."""
+    if isinstance(value, dict):
+        for key, inner in cast("dict[object, object]", value).items():
+            if not isinstance(key, str):
+                msg = f"the key {key!r} is not a text"
+                raise TypeError(msg)
+            _refuse_other_keys(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in cast("list[object]", value):
+            _refuse_other_keys(inner)
 
 
 def _refuse_constant(name: str) -> Json:

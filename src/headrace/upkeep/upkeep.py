@@ -92,7 +92,7 @@ class Upkeep:
             async with asyncio.TaskGroup() as group:
                 for chore in self._chores:
                     group.create_task(self._repeat(chore))
-        except* StoreUnusable as errors:
+        except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
     async def _repeat(self, chore: Chore) -> None:

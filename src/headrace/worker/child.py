@@ -1,6 +1,6 @@
 """A child process that runs handlers for its worker: ``python -m headrace.worker.child``.
 
-It imports the application, never its store. It runs one job at a time in its main thread, so that
+It imports the application; the store it opens only where a handler asks for stored files. It runs one job at a time in its main thread, so that
 SIGTERM can stop a plain function; a second thread reads what the worker says. When the worker is
 gone, the child goes too.
 """
@@ -27,6 +27,9 @@ from headrace.core.request import EnqueueRequest
 from headrace.engine.registry import Registered, Registry
 from headrace.engine.work import Holder
 from headrace.errors import MisuseError
+from headrace.files.apart import FilesApart
+from headrace.files.protocol import FileStore
+from headrace.settings import Settings
 from headrace.worker import endings, messages
 from headrace.worker.link import Link, Said
 from headrace.worker.messages import Message
@@ -87,10 +90,10 @@ class Pipe:
 class Child:
     """Runs the jobs that come down the pipe, one after the other."""
 
-    def __init__(self, pipe: Pipe, registry: Registry, app: object) -> None:
+    def __init__(self, pipe: Pipe, registry: Registry, app: object, files: FileStore | None) -> None:
         self._pipe = pipe
         self._registry = registry
-        self._files = getattr(app, "files", None)
+        self._files = files
         self._lifespan: Callable[[], Any] | None = getattr(app, "lifespan_factory", None)
         self._deps: object = None
         self._link: Link | None = None
@@ -214,7 +217,9 @@ def main() -> None:
     sys.path[:] = opening["path"]
     try:
         app = load_app(opening["app"])
-        child = Child(pipe, registry_of(app), app)
+        where: Message | None = opening["files"]
+        files = None if where is None else FilesApart(Settings(**where))
+        child = Child(pipe, registry_of(app), app, files)
     except Exception as error:  # boundary: importing the application may raise anything
         pipe.send({"is": "broken", "why": f"{type(error).__name__}: {error}"})
         return

@@ -2,7 +2,7 @@
 
 The child keeps its pipe ends to itself, so that a handler that prints does no harm.
 
-    worker → child   open (app, path), run (job, saved), cancel, answer (to a checkpoint or enqueue)
+    worker → child   open (app, path, files), run (job, saved), cancel, answer (to a checkpoint or enqueue)
     child → worker   ready (types) or broken (why); then started, progress, log, checkpoint, enqueue,
                      ended (outcome)
 """
@@ -20,6 +20,7 @@ from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
 from headrace.core.unique import OnConflict, Unique, Until
 from headrace.errors import FieldError, HeadraceError, InvalidPayload, LeaseLost
+from headrace.settings import Settings
 
 Message = Mapping[str, Any]
 _PLACEMENT: Final = (
@@ -42,6 +43,13 @@ def dump(message: Message) -> bytes:
 def load(line: bytes) -> Message:
     """A line as a message."""
     return cast("Message", json.loads(line))
+
+
+def files_out(files_at: Settings | None) -> dict[str, Any] | None:
+    """Where the stored files are; of the settings nothing else is told."""
+    if files_at is None:
+        return None
+    return {"url": files_at.url, "namespace": files_at.namespace, "files": files_at.files}
 
 
 def job_out(job: Job) -> dict[str, Any]:

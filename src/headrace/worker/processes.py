@@ -35,7 +35,7 @@ class _Gone(Exception):
 class _ChildProcess:
     """One child process."""
 
-    def __init__(self, app_path: str) -> None:
+    def __init__(self, app_path: str, files_at: Settings | None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "headrace.worker.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -45,7 +45,7 @@ class _ChildProcess:
         too_late.daemon = True
         too_late.start()
         try:
-            self.send({"is": "open", "app": app_path, "path": sys.path})
+            self.send({"is": "open", "app": app_path, "path": sys.path, "files": files_out(files_at)})
             opened = self.receive()
         except _Gone:
             self.close()
@@ -116,6 +116,7 @@ class Processes:
 
     def __init__(self, settings: WorkerSettings, link: Callable[[Held], Link]) -> None:
         self._app_path = settings.app_path
+        self._files_at = settings.files_at
         self._link = link
         self._idle: list[_ChildProcess] = []
         self._busy: dict[Held, _ChildProcess] = {}
@@ -189,7 +190,7 @@ class Processes:
         with self._lock:
             child = self._idle.pop() if self._idle else None
         if child is None or child.exit_code is not None:
-            child = _ChildProcess(self._app_path)
+            child = _ChildProcess(self._app_path, self._files_at)
         if child.why_broken is not None or held.kind.info.name not in child.types:
             self._unknown.add(held.kind.info.name)
             why = child.why_broken or f"{self._app_path} has no job type {held.kind.info.name!r}"

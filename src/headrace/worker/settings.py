@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from headrace.core.ids import checked_name
 from headrace.errors import InvalidInput
 from headrace.files.protocol import FileStore
+from headrace.settings import Settings
 
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
@@ -26,7 +27,8 @@ class WorkerSettings:
     ``queues`` gives per queue how many of its jobs may run at once here; None serves every queue of
     the namespace. ``concurrency`` bounds all jobs that run at once, of which ``threads`` in threads
     and ``processes`` in child processes. ``app_path`` (``module:attribute``) names the App or
-    Registry that a child process imports; without it nothing runs in child processes.
+    Registry that a child process imports; without it nothing runs in child processes. ``files`` are
+    the stored files, ``files_at`` says to a child process where they are.
 
     A handler that was told to stop has ``stop_after_ms`` before it is told with more force. A worker
     that cannot renew a lease gives the job up ``margin_ms`` before the lease ends.
@@ -45,6 +47,7 @@ class WorkerSettings:
     poll_ms: int = 1_000
     batch: int = 500
     files: FileStore | None = None
+    files_at: Settings | None = None
     lifespan: Lifespan | None = None
     app_path: str | None = None
 

@@ -178,8 +178,10 @@ class Worker:
                 if await self._introduce():
                     self._organs = organs
                     await self._work_until_stopped(organs)
-        except* StoreUnusable as errors:
-            raise _first(errors) from None
+        except BaseExceptionGroup as errors:
+            if unusable := errors.subgroup(StoreUnusable):
+                raise _first(unusable) from None
+            raise
         finally:
             self._life = Life.STOPPED
 

@@ -7,6 +7,7 @@ import apsw
 from headrace.errors import StoreUnusable
 from headrace.stores.sqlite.faults import translated
 from headrace.stores.sqlite.location import Location
+from headrace.stores.sqlite.migrating import refuse_strangers
 from headrace.stores.sqlite.statements import pragma
 
 # The WAL is copied back by the writer only, every so many pages (16 MB), and cut back to this size.
@@ -21,7 +22,7 @@ def open_writer(location: Location) -> apsw.Connection:
     """The connection of the writer thread. Its own waiting replaces SQLite's, which starves."""
     db = _open(location)
     if location.path is not None:
-        _to_wal(db, location)
+        _prepare(db, location)
     pragma(db, "synchronous", location.synchronous.value)
     pragma(db, "cache_size", -_CACHE_KIB)
     pragma(db, "journal_size_limit", WAL_LIMIT)
@@ -54,10 +55,11 @@ def _open(location: Location) -> apsw.Connection:
     return db
 
 
-def _to_wal(db: apsw.Connection, location: Location) -> None:
+def _prepare(db: apsw.Connection, location: Location) -> None:
     # Several processes may open a new file at once, and the change of mode wants it alone.
     db.set_busy_timeout(_READER_BUSY_MS)
     try:
+        refuse_strangers(db, location.name)
         mode = pragma(db, "journal_mode", "wal")
     except apsw.Error as error:
         raise translated(error, location.name) from error

@@ -46,7 +46,11 @@ class Database:
         self._db = open_writer(location)
         self._guard: Guard | None = None
         committer = Committer(self._db, location.name, self._pace, self._before_commit)
-        _migrate(committer, location.name)
+        try:
+            _migrate(committer, location.name)
+        except BaseException:
+            self._db.close()
+            raise
         if location.path is not None:
             self._guard = Guard(location.path)
         self._time.read_mark(self._db)

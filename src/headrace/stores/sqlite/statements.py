@@ -41,7 +41,7 @@ def run(db: apsw.Connection, query: str, values: Row | Values = ()) -> apsw.Curs
     return db.execute(query, values)  # pyright: ignore[reportUnknownMemberType, reportArgumentType] - stub
 
 
-def pragma(db: apsw.Connection, name: str, value: int | str | None = None) -> Any:
+def pragma(db: apsw.Connection, name: str, value: int | str | None = None) -> Any:  # noqa: ANN401 - each pragma has its own type
     """The value of a pragma; sets it before, if one is given."""
     given = () if value is None else (value,)
     return db.pragma(name, *given)  # pyright: ignore[reportUnknownMemberType] - stub

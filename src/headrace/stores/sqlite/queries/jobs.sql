@@ -76,15 +76,15 @@ on conflict (namespace, key) do update set
 
 -- :is_held whether a fence still holds
 select 1
-from job
+from job indexed by job_id
 where id = :id
   and namespace = :namespace
   and fence = :fence
   and lease_until is not null;
 
--- :renewable which of these run, under which fence
+-- :renewable which of these run, under which fence; a planner with statistics would walk all that run
 select id, seq, fence, cancel_asked_at
-from job
+from job indexed by job_id
 where id in carray(:ids)
   and lease_until is not null;
 

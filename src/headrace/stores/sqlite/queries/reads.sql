@@ -79,9 +79,9 @@ select
   order by seq desc
 {fitting};
 
--- :find_running
+-- :find_running the named index: a planner without statistics walks the whole table in seq order
 {looked}
-  from job
+  from job indexed by job_lease
   where lease_until is not null
     and namespace = :namespace
     and seq < :before

@@ -1,0 +1,129 @@
+"""The statements that run while work is done look at what they need, however many jobs have ended.
+
+The plans are made without statistics, as in a file in which nobody ran ANALYZE, and with them.
+"""
+
+import re
+
+import apsw
+import pytest
+
+from headrace.core.states import State
+from headrace.stores.sqlite import claiming, listing
+from headrace.stores.sqlite.rows import placement_columns
+from headrace.stores.sqlite.statements import integers, queries, texts, with_rows
+from tests.builders import a_pending
+from tests.stores import big as sizes
+
+pytestmark = pytest.mark.slow_plan
+
+NOW = 2_000_000
+HERE = {"namespace": "default", "queue": "queue-0"}
+LEVEL = {**HERE, "priority": 0, "now": NOW, "inline": 1, "limit": 100}
+LOOK = {
+    "namespace": "default", "states": None, "types": None, "queues": None, "batch_id": "batch-50",
+    "unique_key": "key-50", "tag": "tag-1", "before": 2**62, "look": 200, "limit": 50,
+}  # fmt: skip
+TYPES = {"types": texts(["type-1", "type-2"])}
+SEQS = {"seqs": integers([1, 2, 3])}
+IDS = {"ids": texts(["a", "b"])}
+
+WHOLE_TABLE = re.compile(r"SCAN (job|body|note|line|trail|tag|record|receipt|register)(?! USING .*INDEX)\b(?! USING)")
+
+PLANS = [
+    ("claim", "next_level", {**HERE, "above": 100}, "job_due"),
+    ("claim", "claimable_in_level", LEVEL, "job_due"),
+    ("claim", "known_in_level", LEVEL | TYPES, "job_due"),
+    ("claim", "claimable_below", LEVEL, "job_due"),
+    ("claim", "known_below", LEVEL | TYPES, "job_due"),
+    ("claim", "park_types", LEVEL | TYPES | {"lowest": 0, "lane_prefix": "type:"}, "job_due"),
+    ("claim", "unpark_types", {"namespace": "default", "lanes": texts(["a"]), "now": NOW, "limit": 9}, "job_parked"),
+    ("claim", "unpark_known", {"since": 0, "lane_prefix": "type:", "now": NOW, "limit": 9}, "job_parked"),
+    ("claim", "mark_claimed", SEQS | {"state": "x", "lease_until": 1, "worker": "w", "now": 1}, "PRIMARY KEY"),
+    ("jobs", "is_held", {"id": "a", "namespace": "default", "fence": 1}, "job_id"),
+    ("jobs", "holders", {"namespace": "default", "locks": texts(["a", "b"])}, "job_lock"),
+    ("jobs", "lock_holder", {"namespace": "default", "lock": "a"}, "job_lock"),
+    ("jobs", "renewable", IDS, "job_id"),
+    ("jobs", "renew", SEQS | {"lease_until": 1}, "PRIMARY KEY"),
+    ("jobs", "trails", SEQS, "PRIMARY KEY"),
+    ("reads", "jobs_by_id", IDS | {"namespace": "default"}, "job_id"),
+    ("reads", "jobs_by_seq", SEQS, "PRIMARY KEY"),
+    ("reads", "expired", {"now": NOW, "limit": 100}, "job_lease"),
+    ("reads", "find_live", LOOK, "job_live"),
+    ("reads", "find_running", LOOK, "job_lease"),
+    ("reads", "find_ended", LOOK | {"state": State.FAILED}, "job_ended"),
+    ("reads", "find_of_batch", LOOK, "job_batch"),
+    ("reads", "find_of_unique_key", LOOK, "job_unique_key"),
+    ("reads", "find_of_tag", LOOK, "tag USING PRIMARY KEY"),
+    ("reads", "parked", {"namespace": "default"}, "job_parked"),
+    ("reads", "oldest_in_level", LEVEL, "job_due"),
+    ("notes", "erasable", {"now": NOW, "limit": 100}, "job_erase"),
+    ("notes", "kept_oldest", {"namespace": "default", "state": "x", "type": "y", "keep": 9}, "job_ended"),
+    ("notes", "beyond", {"namespace": "default", "state": "x", "type": "y", "before": 9, "limit": 9}, "job_ended"),
+    ("notes", "delete_job", SEQS, "PRIMARY KEY"),
+    ("notes", "delete_line", SEQS, "PRIMARY KEY"),
+    ("plumbing", "newest_records", {"namespace": "d", "kind": "k", "at": 1, "key": "", "limit": 9}, "record_newest"),
+    ("plumbing", "trim_records", {"now": NOW, "limit": 9}, "record_until"),
+    ("plumbing", "trim_receipts", {"now": NOW, "limit": 9}, "receipt_until"),
+    ("plumbing", "scan_registers", {"namespace": "d", "prefix": "a", "end": "b"}, "PRIMARY KEY"),
+]  # fmt: skip
+SORTED_BY_INDEX = {"claimable_in_level", "claimable_below", "find_live", "find_ended", "expired", "erasable"}
+
+
+@pytest.fixture(scope="module", params=["without statistics", "analysed"])
+def db(request, big_file, tmp_path_factory):
+    """The big file; analysed on a copy of its schema and statistics only."""
+    db = apsw.Connection(str(big_file))
+    if request.param == "analysed":
+        db.pragma("analysis_limit", 1_000)
+        db.execute("begin")
+        db.execute("analyze")
+    yield db
+    db.close()
+
+
+@pytest.mark.parametrize(("file", "name", "values", "index"), PLANS, ids=lambda value: value if isinstance(value, str) else "")
+def test_statement_uses_its_index(db, file, name, values, index):
+    plan = plan_of(db, queries(file)[name], values)
+
+    assert not [step for step in plan if WHOLE_TABLE.search(step)], plan
+    assert any(index in step for step in plan), plan
+    if name in SORTED_BY_INDEX:
+        assert not [step for step in plan if "TEMP B-TREE FOR ORDER BY" in step], plan
+
+
+def test_placements_are_written_by_primary_key(db):
+    row = (1, 1, 1, None, *placement_columns(a_pending().placement))
+    query = with_rows(queries("jobs")["write_placement"], len(row), 16)
+
+    plan = plan_of(db, query, row * 16)
+
+    assert not [step for step in plan if WHOLE_TABLE.search(step)], plan
+    assert any("SEARCH job USING INTEGER PRIMARY KEY" in step for step in plan), plan
+
+
+def test_every_query_of_jobs_is_looked_at():
+    reads_jobs = re.compile(r"\b(from|update|join) job\b")
+
+    asked = {
+        name
+        for file in ("claim", "jobs", "reads", "notes", "plumbing")
+        for name, query in queries(file).items()
+        if reads_jobs.search(query)
+    }
+
+    parts = {"claimable_columns"}
+    by_seq = {"next_seq", "replace_job", "write_placement"}
+    assert asked == {name for _, name, _, _ in PLANS if name in asked} | parts | by_seq
+
+
+def plan_of(db, query, values):
+    return [row[3] for row in db.execute(f"explain query plan {query}", values)]
+
+
+def test_fixture_is_as_big_as_it_says(big):
+    counts = dict(big.execute("select state, count(*) from job group by state"))
+
+    assert sum(counts.values()) == sizes.ENDED + sizes.SCHEDULED + sizes.DUE
+    assert claiming.LEVELS > 1
+    assert listing.MAX_LOOK < sizes.DUE
