@@ -45,7 +45,12 @@ class HeadraceError(Exception):
 
 
 class InvalidInput(HeadraceError):
-    """Something in the request cannot be accepted. Nothing was written."""
+    """Something in the request cannot be accepted. Nothing was written.
+
+    ``field`` names what is wrong, ``index`` which of several requests it is in, from 0.
+    """
+
+    index: int | None = None
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)

@@ -226,6 +226,7 @@ async def test_bulk_enqueues_all_in_order(service):
         ("x", "#/1"),
         (MAIL | {"nope": 1}, "#/1/nope"),
         ({"payload": {}}, "#/1/type"),
+        (MAIL | {"payload": {"surprise": 1}}, "#/1/payload/to"),
     ],
 )
 async def test_bulk_with_one_bad_job_enqueues_nothing(service, bad, pointer):

@@ -1,4 +1,4 @@
-"""The bodies of the plain job API, literally (S3-21 … S3-31)."""
+"""The bodies of the plain job API, literally as documented in docs/guides/http.md."""
 
 import re
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import apsw
 
-from headrace.stores.sqlite.location import Location
 from headrace.stores.sqlite.store import open_sqlite
 
 ENDED, SCHEDULED, DUE = 1_000_000, 100_000, 100_000
@@ -33,7 +32,12 @@ insert into body (seq, payload, created_at, version, max_attempts, max_crashes)
 select seq, '{"n":1}', 1, 1, 3, 3
 from job
 """
-_TAGS = "insert into tag (namespace, tag, seq) select 'default', 'tag-' || (seq % 7), seq from job where seq % 50 = 0"
+_TAGS = """
+insert into tag (namespace, tag, seq)
+select 'default', 'tag-' || (seq % 7), seq
+from job
+where seq % 50 = 0
+"""
 
 
 async def make_big(path: Path) -> None:
@@ -47,7 +51,3 @@ async def make_big(path: Path) -> None:
         for query, values in ((_JOBS, sizes), (_BODIES, {}), (_TAGS, {})):
             db.execute(query, values)
     db.close()
-
-
-def in_memory() -> Location:
-    return Location(path=None)

@@ -8,12 +8,12 @@ from starlette.types import Receive, Scope, Send
 from headrace.api.body import idempotency_key, read_json
 from headrace.api.fields import enqueue_request
 from headrace.api.guard import MAX_BODY_BYTES
-from headrace.api.problems import pointer, refusal
+from headrace.api.problems import Refusal, bulk_problem_of, refusal
 from headrace.api.reply import dumps, send_json
 from headrace.core.request import MAX_BULK, EnqueueRequest
 from headrace.core.wire import MAX_PAYLOAD_BYTES, Json
 from headrace.engine.operations import Operations
-from headrace.errors import FieldError, InvalidInput, TooLarge
+from headrace.errors import InvalidInput, TooLarge
 from headrace.stores.protocol import Inserted, InsertKind
 
 MAX_JOB_BYTES: Final = 4 * MAX_PAYLOAD_BYTES
@@ -51,7 +51,10 @@ class EnqueueMany:
             message = "a bulk takes no Idempotency-Key header; give each job an idempotencyKey"
             raise refusal(422, "invalid-input", message)
         requests = _requests(await read_json(receive, MAX_BODY_BYTES))
-        answers = await self._operations.enqueue(requests)
+        try:
+            answers = await self._operations.enqueue(requests)
+        except InvalidInput as error:
+            raise Refusal(bulk_problem_of(error)) from error
         made = any(answer.kind is InsertKind.INSERTED for answer in answers)
         await send_json(send, 201 if made else 200, dumps(_bulk_body(answers)))
 
@@ -91,7 +94,5 @@ def _request(index: int, body: Json) -> EnqueueRequest:
     try:
         return enqueue_request(body)
     except InvalidInput as error:
-        message = f"job {index}: {error}"
-        where = pointer(index) if error.field is None else pointer(index, error.field)
-        wrong = FieldError(pointer=where, message=str(error))
-        raise refusal(422, "invalid-input", message, errors=(wrong,)) from error
+        error.index = index
+        raise Refusal(bulk_problem_of(error)) from error

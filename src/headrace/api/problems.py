@@ -8,7 +8,7 @@ service does not want to show (paths, drivers' messages, stack traces) is logged
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -145,6 +145,16 @@ TABLE: Final[Mapping[type[HeadraceError], _Kind]] = {
 
 def problem_of(error: HeadraceError) -> Problem:
     """The problem that an error of the engine is, by the nearest class in the table."""
+    return _problem(error, ())
+
+
+def bulk_problem_of(error: InvalidInput) -> Problem:
+    """As ``problem_of``, for an error in one of several jobs."""
+    problem = _problem(error, () if error.index is None else (error.index,))
+    return problem if error.index is None else replace(problem, detail=f"job {error.index}: {problem.detail}")
+
+
+def _problem(error: HeadraceError, at: tuple[int, ...]) -> Problem:
     kind = next((TABLE[one] for one in type(error).__mro__ if one in TABLE), None)
     if kind is None:
         return INTERNAL
@@ -152,7 +162,7 @@ def problem_of(error: HeadraceError) -> Problem:
         status=kind.status,
         code=kind.code,
         detail=kind.shown or str(error),
-        errors=_fields(error),
+        errors=_fields(error, at),
         headers={"retry-after": RETRY_AFTER_SECONDS} if kind.retry_after else {},
         more=_more(error),
     )
@@ -169,15 +179,17 @@ def pointer(*parts: str | int) -> str:
     return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def _fields(error: HeadraceError) -> tuple[FieldError, ...]:
+def _fields(error: HeadraceError, at: tuple[int, ...]) -> tuple[FieldError, ...]:
     match error:
         case InvalidPayload():
             return tuple(
-                FieldError(pointer=pointer("payload") + one.pointer, message=one.message)
+                FieldError(pointer=pointer(*at, "payload") + one.pointer, message=one.message)
                 for one in error.errors
             )
         case InvalidInput(field=str(name)):
-            return (FieldError(pointer=pointer(name), message=str(error)),)
+            return (FieldError(pointer=pointer(*at, name), message=str(error)),)
+        case InvalidInput() if at:
+            return (FieldError(pointer=pointer(*at), message=str(error)),)
         case _:
             return ()
 

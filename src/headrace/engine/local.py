@@ -84,7 +84,7 @@ class LocalOperations:
             msg = f"{len(requests)} jobs in one call, the limit is {MAX_BULK}"
             raise TooLarge(msg, field="jobs")
         now = self._clock.now()
-        jobs = [await self._new_job(request, now) for request in requests]
+        jobs = [await self._checked(index, request, now) for index, request in enumerate(requests)]
         answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
         self._store.wake(self._namespace, frozenset(job.facts.queue for job in jobs))
         return answers
@@ -171,6 +171,13 @@ class LocalOperations:
     async def health(self) -> Health:
         """The store's state. Raises StoreError if it cannot serve."""
         return await self._store.check()
+
+    async def _checked(self, index: int, request: EnqueueRequest, now: int) -> NewJob:
+        try:
+            return await self._new_job(request, now)
+        except InvalidInput as error:
+            error.index = index
+            raise
 
     async def _new_job(self, request: EnqueueRequest, now: int) -> NewJob:
         known = self._registry.find(request.type)

@@ -94,10 +94,15 @@ class PayloadSchema:
 
     def _invalid(self, error: ValidationError) -> InvalidPayload:
         found = tuple(
-            FieldError(pointer="".join(f"/{part}" for part in one["loc"]), message=one["msg"])
+            FieldError(pointer=_pointer(one["loc"]), message=one["msg"])
             for one in error.errors(include_url=False, include_context=False, include_input=False)
         )
         return InvalidPayload(self.job_type, found)
+
+
+def _pointer(parts: tuple[int | str, ...]) -> str:
+    """A JSON Pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _hints(job_type: str, handler: Callable[..., object]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from headrace.files.disk import DiskFiles
 from headrace.files.open import files_folder
 from headrace.files.protocol import StoredFile
 from headrace.settings import Settings
+from headrace.stores.protocol import Store
 
 
 class FilesApart:
@@ -20,6 +21,7 @@ class FilesApart:
         self._settings = settings
         self._opening = asyncio.Lock()
         self._files: DiskFiles | None = None
+        self._store: Store | None = None
 
     async def put(
         self, chunks: AsyncIterator[bytes], *, name: str, content_type: str = "application/octet-stream"
@@ -46,6 +48,13 @@ class FilesApart:
         """As the file store it opens does."""
         return await (await self._opened()).delete(file_id)
 
+    async def close(self) -> None:
+        """Closes what was opened. Idempotent; it can be used again."""
+        async with self._opening:
+            store, self._store, self._files = self._store, None, None
+            if store is not None:
+                await store.close()
+
     async def _opened(self) -> DiskFiles:
         async with self._opening:
             if self._files is None:
@@ -59,5 +68,5 @@ class FilesApart:
         if folder is None:
             msg = "the files of a store in memory cannot be reached from another process"
             raise MisuseError(msg)
-        store = await open_store(self._settings.url)
+        store = self._store = await open_store(self._settings.url)
         return DiskFiles(folder, store, self._settings.namespace, StoreClock(await store.now()))

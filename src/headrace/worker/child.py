@@ -1,8 +1,8 @@
 """A child process that runs handlers for its worker: ``python -m headrace.worker.child``.
 
-It imports the application; the store it opens only where a handler asks for stored files. It runs one job at a time in its main thread, so that
-SIGTERM can stop a plain function; a second thread reads what the worker says. When the worker is
-gone, the child goes too.
+It imports the application; a store it opens only where a handler asks for stored files. It runs one
+job at a time in its main thread, so that SIGTERM can stop a plain function; a second thread reads what
+the worker says. When the worker is gone, the child goes too.
 """
 
 import asyncio

@@ -26,6 +26,7 @@ from headrace.worker.waiting import Patience, rings
 
 SURVEY_EVERY: Final = 5.0
 SURVEY_HINTED: Final = 1.0
+NEW_QUEUES_EVERY: Final = 0.1
 WET_EVERY: Final = 0.05
 
 
@@ -71,6 +72,7 @@ class Feed:
         self._surveyed_at = -SURVEY_EVERY
         self._wetted_at = 0.0
         self._capped = False
+        self._hinted = False
         self._quiet = False
         buffer.roomy = self._room_again
 
@@ -226,11 +228,16 @@ class Feed:
 
     async def _new_queues(self) -> bool:
         known = len(self._names)
-        if self._wanted is None and time.monotonic() - self._surveyed_at >= SURVEY_HINTED:
+        if self._hinted and self._wanted is None and self._new_queues_in() <= 0:
+            self._hinted = False
             await self._survey()
         return len(self._names) > known
 
+    def _new_queues_in(self) -> float:
+        return self._surveyed_at + NEW_QUEUES_EVERY - time.monotonic()
+
     def _hint(self) -> None:
+        self._hinted = True
         now = time.monotonic()
         if self._buffer.waiting and now - self._surveyed_at >= SURVEY_HINTED:
             self._surveyed_at = now - SURVEY_EVERY  # a pause is hinted too, and what waits here must go back
@@ -252,8 +259,11 @@ class Feed:
     def _found_nothing(self) -> float:
         self._dry.update(Runs)
         self._buffer.hungry = self._capped
-        self._look_at = max(self._look_at, time.monotonic() + self._settings.poll_ms / 1000)
-        return self._look_at - time.monotonic()
+        pause = self._settings.poll_ms / 1000
+        if self._hinted and self._wanted is None:  # the hint may have been for a queue not known yet
+            pause = min(pause, max(0.0, self._new_queues_in()))
+        self._look_at = time.monotonic() + pause
+        return pause
 
     def _wait_for_room(self) -> float:
         self._buffer.hungry = True

@@ -17,6 +17,7 @@ from headrace.core.outcomes import Crashed, ErrorInfo, Failed, Outcome, Released
 from headrace.core.policy import ErrorClass
 from headrace.engine.operations import Runs
 from headrace.engine.registry import Registered
+from headrace.settings import Settings
 from headrace.worker import messages
 from headrace.worker.held import Held, Why
 from headrace.worker.link import Link
@@ -45,7 +46,9 @@ class _ChildProcess:
         too_late.daemon = True
         too_late.start()
         try:
-            self.send({"is": "open", "app": app_path, "path": sys.path, "files": files_out(files_at)})
+            self.send(
+                {"is": "open", "app": app_path, "path": sys.path, "files": messages.files_out(files_at)}
+            )
             opened = self.receive()
         except _Gone:
             self.close()

@@ -10,7 +10,7 @@ import apsw
 from headrace.errors import UsedAfterFork
 from headrace.stores.sqlite import migrating
 from headrace.stores.sqlite.committing import Committer, Failed
-from headrace.stores.sqlite.connection import WAL_LIMIT, open_writer
+from headrace.stores.sqlite.connection import WAL_LIMIT, keep_wal_on_close, open_writer
 from headrace.stores.sqlite.descriptors import DESCRIPTORS
 from headrace.stores.sqlite.faults import translated
 from headrace.stores.sqlite.guard import Guard
@@ -56,7 +56,7 @@ class Database:
         self._time.read_mark(self._db)
         self._version = self._data_version()
         self._readers = None if location.path is None else Readers(location)
-        self.hints = Hints(self._poke)
+        self._hints = Hints(self._poke)
         duties = Duties(is_awaited=self._is_awaited, look=self._look, tick=self._tick)
         self._writer = Writer(committer, self._pace, duties)
 
@@ -71,6 +71,16 @@ class Database:
         if self._readers is None:
             return await self._writer.run(lambda at: read(at.db))
         return await self._readers.run(read)
+
+    def wake(self, namespace: str, queues: frozenset[str]) -> None:
+        """Hints that there is work."""
+        self._refuse_fork()
+        self._hints.give(namespace, queues)
+
+    async def woken(self, namespace: str, queues: frozenset[str] | None, timeout_ms: int) -> bool:
+        """Waits for a hint."""
+        self._refuse_fork()
+        return await self._hints.wait(namespace, queues, timeout_ms)
 
     def now(self) -> int:
         """Store time."""
@@ -90,9 +100,13 @@ class Database:
         self._writer.close()
         if self._readers is not None:
             self._readers.close()
+        if self._guard is not None and self._guard.alarmed:
+            # Another process may own the WAL by now that this connection would copy and delete.
+            keep_wal_on_close(self._db)
         self._db.close()
         if self._guard is not None:
             self._guard.close()
+            DESCRIPTORS.forget_closed(self._location.name)
 
     def _before_commit(self, db: apsw.Connection) -> None:
         self._time.write_mark(db)
@@ -132,7 +146,7 @@ class Database:
         self._writer.poke()
 
     def _is_awaited(self) -> bool:
-        return self._readers is not None and self.hints.awaited
+        return self._readers is not None and self._hints.awaited
 
     def _look(self) -> None:
         """Notices that another process has committed: this connection's own commits do not count."""
@@ -140,7 +154,7 @@ class Database:
         if version != self._version:
             self._version = version
             self._pace.contended()
-            self.hints.give_everywhere()
+            self._hints.give_everywhere()
 
     def _tick(self) -> None:
         if self._guard is not None:

@@ -6,7 +6,9 @@ can be overwritten. So every descriptor on the file must be one that apsw opened
 """
 
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,8 @@ FileId = tuple[int, int]
 """Device and inode: one file, whatever it is called."""
 
 _FOLDER: Final = Path("/proc/self/fd")
+_LOOKS: Final = 3
+_BETWEEN_LOOKS_S: Final = 0.03
 
 
 class Descriptors:
@@ -49,21 +53,41 @@ class Descriptors:
             if new := present - ours:
                 ours.add(max(new))
 
+    def forget_closed(self, path: str) -> None:
+        """After connections were closed: a stranger may get their numbers next."""
+        with self._lock:
+            file = file_id(path)
+            if file is not None:
+                self._ours.get(file, set[int]()).intersection_update(_descriptors_on(file))
+
+    @contextmanager
+    def opening(self) -> Generator[None]:
+        """Held while we open a connection, so that nobody looks before it is noted."""
+        with self._lock:
+            yield
+
     def refuse_strangers(self, path: str) -> None:
         """Raises SecondSQLiteLibrary if a descriptor on the file is not one of apsw's."""
+        for _ in range(_LOOKS):
+            if not self._has_stranger(path):
+                return
+            # Another thread may be opening an apsw connection that it has not noted yet.
+            time.sleep(_BETWEEN_LOOKS_S)
+        msg = (
+            f"another SQLite library (the module sqlite3?) has {path} open in this process, which "
+            "destroys the file's locks: use a file of its own for it, or an apsw connection"
+        )
+        raise SecondSQLiteLibrary(msg)
+
+    def _has_stranger(self, path: str) -> bool:
         with self._lock:
             file = file_id(path)
             if file is None:
-                return
+                return False
             present = _descriptors_on(file)
             ours = self._ours.setdefault(file, set())
             ours &= present
-            if present != ours:
-                msg = (
-                    f"another SQLite library (the module sqlite3?) has {path} open in this process, which "
-                    "destroys the file's locks: use a file of its own for it, or an apsw connection"
-                )
-                raise SecondSQLiteLibrary(msg)
+            return present != ours
 
 
 DESCRIPTORS: Final = Descriptors()

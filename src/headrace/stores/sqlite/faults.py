@@ -34,6 +34,8 @@ def translated(error: Exception, path: str) -> Exception:
         return error
     if isinstance(error, _FULL):
         return StoreFull(f"no space left for {path}")
+    if isinstance(error, apsw.ConstraintError):
+        return InvalidInput(f"a job with this id is in {path} already: {error}", field="id")
     if isinstance(error, _BUSY):
         return StoreUnavailable(f"{path} is busy with other writers: {error}")
     if isinstance(error, _UNUSABLE):

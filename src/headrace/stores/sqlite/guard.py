@@ -21,6 +21,11 @@ class Guard:
         self._lock = threading.Lock()
         self._found: SecondSQLiteLibrary | None = None
 
+    @property
+    def alarmed(self) -> bool:
+        """Whether anything was found."""
+        return self._found is not None
+
     def check(self) -> None:
         """Looks, and raises what this or an earlier look found."""
         with self._lock:

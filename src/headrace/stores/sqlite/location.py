@@ -45,7 +45,7 @@ def parse(url: str) -> Location:
     if not re.match(r"sqlite:(//|$)", url) or parts.netloc or parts.fragment:
         msg = f"{url!r} names no SQLite database: {_HELP}"
         raise InvalidInput(msg, field="url")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
     path = unquote(parts.path).removeprefix("/")
     return Location(
         path=Path(path).absolute() if path not in {"", ":memory:"} else None,

@@ -174,10 +174,10 @@ class SqliteStore:
         return await self._database.write(lambda at: workers.unpark_known(at, now))
 
     def wake(self, namespace: str, queues: frozenset[str]) -> None:
-        self._database.hints.give(namespace, queues)
+        self._database.wake(namespace, queues)
 
     async def woken(self, namespace: str, queues: frozenset[str] | None, *, timeout_ms: int) -> bool:
-        return await self._database.hints.wait(namespace, queues, timeout_ms)
+        return await self._database.woken(namespace, queues, timeout_ms)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._database.close)
