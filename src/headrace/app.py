@@ -153,12 +153,16 @@ class App:
         opened = await self.open()
         told = settings or WorkerSettings(lease_ms=round(self.settings.lease * 1000))
         told = replace(told, lifespan=told.lifespan or self.lifespan_factory)
-        chores = usual_chores(
-            opened.store, opened.clock, namespace=self.settings.namespace, lease_ms=told.lease_ms
-        )
-        async with opened_files(self.settings, opened.store, opened.clock) as files, Upkeep(chores):
+        async with opened_files(self.settings, opened.store, opened.clock) as files:
+            chores = usual_chores(
+                opened.store,
+                opened.clock,
+                namespace=self.settings.namespace,
+                lease_ms=told.lease_ms,
+                files=files,
+            )
             told = replace(told, files=told.files or files, files_at=told.files_at or self.settings)
-            async with Worker(await self.work(), self.registry, told) as worker:
+            async with Upkeep(chores), Worker(await self.work(), self.registry, told) as worker:
                 yield worker
 
     async def open(self) -> OpenedApp:

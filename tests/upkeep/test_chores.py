@@ -1,19 +1,22 @@
 """The smaller chores, and the service that runs them."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from headrace.clock import ManualClock
+from headrace.clock import ManualClock, host_now
 from headrace.core.policy import Policy, Retention
 from headrace.core.states import State
 from headrace.engine.operations import Runs, TypeInfo
 from headrace.engine.published import PublishedTypes
 from headrace.errors import StoreUnavailable, StoreUnusable
+from headrace.files.disk import DiskFiles
 from headrace.stores.open import open_store
 from headrace.stores.protocol import Record, Store
 from headrace.upkeep.chore import ChoreResult
 from headrace.upkeep.prune import PruneBeyondCount, PruneJobs, TrimRecords
+from headrace.upkeep.sweep import SweepFiles
 from headrace.upkeep.unpark import Unpark
 from headrace.upkeep.upkeep import ChoreDone, ChoreFailed, Upkeep, usual_chores
 from tests import builders
@@ -155,3 +158,23 @@ async def test_usual_chores_all_run(store: Store):
         names.add(chore.name)
 
     assert names == {"rescue", "unpark", "prune_jobs", "prune_beyond_count", "trim_records"}
+
+
+async def test_orphaned_files_are_swept_and_kept_ones_stay(store: Store, tmp_path: Path):
+    clock = ManualClock(host_now())
+    files = DiskFiles(tmp_path, store, NAMESPACE, clock)
+    kept, gone = await put_text(files, b"kept"), await put_text(files, b"gone")
+    await store.remove_records(NAMESPACE, "file", [gone])
+    clock.advance(48 * 3600)
+
+    result = await SweepFiles(files).run_once()
+
+    assert result == ChoreResult(done=1)
+    assert b"".join([chunk async for chunk in files.read(kept)]) == b"kept"
+
+
+async def put_text(files: DiskFiles, content: bytes) -> str:
+    async def chunks():
+        yield content
+
+    return (await files.put(chunks(), name="a.txt")).id

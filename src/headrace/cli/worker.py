@@ -17,7 +17,7 @@ from headrace.cli.stopping import on_signals
 from headrace.cli.supervise import Supervisor, supervisor_gone
 from headrace.core.ids import checked_name
 from headrace.errors import InvalidInput
-from headrace.files.open import opened_files
+from headrace.files.open import kept_files, opened_files
 from headrace.upkeep.upkeep import Upkeep, usual_chores
 from headrace.worker.settings import WorkerSettings
 from headrace.worker.worker import Worker
@@ -84,7 +84,11 @@ async def made_upkeep(app: App, plan: WorkerPlan) -> Upkeep:
     """The chores over an opened App. Several processes may do them at once."""
     opened = await app.open()
     chores = usual_chores(
-        opened.store, opened.clock, namespace=app.settings.namespace, lease_ms=lease_ms(app, plan)
+        opened.store,
+        opened.clock,
+        namespace=app.settings.namespace,
+        lease_ms=lease_ms(app, plan),
+        files=kept_files(app.settings, opened.store, opened.clock),
     )
     return Upkeep(chores)
 

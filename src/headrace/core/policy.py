@@ -15,6 +15,7 @@ from headrace.errors import InvalidInput
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
+MAX_DURATION_MS: Final = 1_000 * 365 * DAY_MS
 MIN_CRASHES: Final = 3
 MAX_ATTEMPTS: Final = 10_000
 MAX_GROWTH: Final = 1000.0

@@ -6,7 +6,7 @@ from typing import Final
 from headrace.core.backoff import Backoff
 from headrace.core.ids import checked_name
 from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY, Priority
-from headrace.core.policy import MAX_ATTEMPTS
+from headrace.core.policy import MAX_ATTEMPTS, MAX_DURATION_MS
 from headrace.core.unique import Unique, checked_key
 from headrace.core.wire import Json, checked_instant
 from headrace.errors import InvalidInput, TooLarge
@@ -15,7 +15,6 @@ MAX_TAGS: Final = 32
 MAX_BULK: Final = 10_000
 DEFAULT_QUEUE: Final = "default"
 IDEMPOTENCY_WINDOW_MS: Final = 24 * 3_600_000
-MAX_DURATION_MS: Final = 1_000 * 365 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from headrace.core.policy import MAX_DURATION_MS
 from headrace.errors import InvalidInput
 
 MAX_KEY_CHARS: Final = 512
@@ -39,8 +40,8 @@ class Unique:
 
     def __post_init__(self) -> None:
         checked_key(self.key, "uniqueKey")
-        if self.period_ms is not None and self.period_ms <= 0:
-            msg = "period must be positive"
+        if self.period_ms is not None and not 0 < self.period_ms <= MAX_DURATION_MS:
+            msg = "period must be positive, and at most 1,000 years"
             raise InvalidInput(msg, field="uniqueKey")
         if self.period_ms is not None and self.on_conflict is OnConflict.REPLACE:
             msg = "a key for a period cannot be replaced: the job that took it may have ended"

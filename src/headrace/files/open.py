@@ -26,12 +26,18 @@ def files_folder(settings: Settings) -> Path | None:
     return Path(f"{database}.files")
 
 
+def kept_files(settings: Settings, records: Records, clock: Clock) -> DiskFiles | None:
+    """The file store that outlives this process; None for a store in memory."""
+    folder = files_folder(settings)
+    return None if folder is None else DiskFiles(folder, records, settings.namespace, clock)
+
+
 @asynccontextmanager
 async def opened_files(settings: Settings, records: Records, clock: Clock) -> AsyncGenerator[DiskFiles]:
     """The file store of this process; with a store in memory its files are gone at the end."""
-    folder = files_folder(settings)
-    if folder is not None:
-        yield DiskFiles(folder, records, settings.namespace, clock)
+    kept = kept_files(settings, records, clock)
+    if kept is not None:
+        yield kept
         return
     temporary = await in_thread(tempfile.TemporaryDirectory, prefix="headrace-files-")
     try:

@@ -15,6 +15,7 @@ from headrace.stores.protocol import Store
 from headrace.upkeep.chore import Chore, ChoreResult
 from headrace.upkeep.prune import PruneBeyondCount, PruneJobs, TrimRecords
 from headrace.upkeep.rescue import Rescue
+from headrace.upkeep.sweep import Sweepable, SweepFiles
 from headrace.upkeep.unpark import Unpark
 
 JITTER: Final = 0.2
@@ -41,15 +42,18 @@ class ChoreFailed:
 OnChore = Callable[[ChoreDone | ChoreFailed], None]
 
 
-def usual_chores(store: Store, clock: Clock, *, namespace: str, lease_ms: int) -> tuple[Chore, ...]:
-    """The chores every installation needs."""
-    return (
+def usual_chores(
+    store: Store, clock: Clock, *, namespace: str, lease_ms: int, files: Sweepable | None = None
+) -> tuple[Chore, ...]:
+    """The chores every installation needs; ``files`` is the file store to sweep, if there is one."""
+    chores: tuple[Chore, ...] = (
         Rescue(store, clock, every_ms=min(5_000, lease_ms // 2), hold_off_ms=lease_ms),
         Unpark(store, clock),
         PruneJobs(store, clock),
         PruneBeyondCount(store, clock, namespace=namespace),
         TrimRecords(store, clock),
     )
+    return chores if files is None else (*chores, SweepFiles(files))
 
 
 class Upkeep:
