@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
         "--out",
         type=Path,
         default=home() / "results.jsonl",
-        help="file to which every turn is appended as a JSON line (default: %(default)s)",
+        help="file that gets every turn as a JSON line (default: results.jsonl in HEADRACE_BENCH_HOME)",
     )
     wanted = parser.parse_args()
     if unknown := [name for name in wanted.names if name not in SCENARIOS]:

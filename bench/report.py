@@ -60,7 +60,9 @@ def printed(outcome: Outcome) -> str:
     parts = [f"\n== {outcome.scenario.name}: {outcome.scenario.question}", text(figures(outcome))]
     if outcome.scenario.goals:
         parts.append("\n" + text(goals(outcome)))
-    parts.extend(f"\n{one.contender.name} broke: {one.broken}" for one in outcome.measured if one.broken)
+    parts.extend(
+        f"\n{one.contender.name} broke: {one.broken[-1500:]}" for one in outcome.measured if one.broken
+    )
     return "\n".join(parts)
 
 
@@ -84,7 +86,7 @@ def append_lines(path: Path, outcome: Outcome, machine: Machine, *, quick: bool)
 
 
 def write_page(page: Path, outcome: Outcome, machine: Machine, *, quick: bool) -> None:
-    """Replaces the scenario's part of the page between its two marks, or adds it before the last heading."""
+    """Replaces the scenario's part of the page between its two marks, or adds it at the end."""
     name = outcome.scenario.name
     part = f"<!-- {name} -->\n{_section(outcome, machine, quick=quick)}\n<!-- /{name} -->"
     old = page.read_text(encoding="utf-8")

@@ -3,9 +3,9 @@
 import pytest
 
 from headrace.errors import InvalidInput, MisuseError, StoreUnusable
+from headrace.signals import Steps
 from headrace.worker.child import load_app, registry_of
 from headrace.worker.settings import WorkerSettings
-from headrace.worker.signals import Signals
 from tests.worker.childish import registry
 from tests.worker.doubles import Unreliable
 from tests.worker.rig import Rig, Watch
@@ -63,10 +63,10 @@ def test_second_signal_hurries_and_third_ends_the_process(monkeypatch: pytest.Mo
     codes: list[int] = []
     monkeypatch.setattr("os._exit", codes.append)
     listener = Listener()
-    signals = Signals(listener)  # type: ignore[arg-type]
+    steps = Steps(listener.request_stop, listener.interrupt)
 
     for _ in range(3):
-        signals.received()
+        steps.received()
 
     assert listener.calls == ["stop", "interrupt"]
     assert codes == [130]

@@ -33,7 +33,7 @@ FILE_COMMANDS: Final = {
 }
 EPILOGUE: Final = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 not found, 4 the store is not "
-    "available.\n\n"
+    "available, 75 a handler could not be stopped: start the worker anew.\n\n"
     "Environment: HEADRACE_URL, HEADRACE_NAMESPACE, HEADRACE_FILES and more; `headrace doctor` shows what "
     "is in effect."
 )

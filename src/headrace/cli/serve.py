@@ -19,10 +19,11 @@ from headrace.cli.listening import Listening
 from headrace.cli.logs import log_to_stderr
 from headrace.cli.opening import app_for, run_long
 from headrace.cli.options import AppPath, Url
-from headrace.cli.stopping import on_signals
 from headrace.cli.worker import WorkerPlan, made_upkeep, made_worker
 from headrace.engine.operations import Operations
 from headrace.settings import DEFAULT_PORT
+from headrace.signals import on_signals
+from headrace.worker.signals import EXIT_REPLACE_ME, leave
 from headrace.worker.worker import Worker
 
 GRACE_SECONDS = 5
@@ -75,7 +76,11 @@ async def serve_app(app: App, listening: Listening, plan: WorkerPlan | None) -> 
                 group.create_task(server.serve(sockets=list(listening.sockets)))
                 if worker is not None:
                     group.create_task(_run(worker, stop))
-    return Exit.REFUSED if worker is not None and worker.wants_exit else Exit.DONE
+    if worker is None:
+        return Exit.DONE
+    code = EXIT_REPLACE_ME if worker.wants_exit else Exit.DONE
+    leave(worker, code)
+    return code
 
 
 class Server(uvicorn.Server):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from headrace.cli.exits import Exit
-from headrace.cli.stopping import on_signals
+from headrace.signals import on_signals
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0

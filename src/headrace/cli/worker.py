@@ -9,17 +9,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from headrace.app import App
-from headrace.cli.exits import Exit
 from headrace.cli.logs import log_to_stderr
 from headrace.cli.opening import app_for, run_long
 from headrace.cli.options import AppPath, Url
-from headrace.cli.stopping import on_signals
 from headrace.cli.supervise import Supervisor, supervisor_gone
 from headrace.core.ids import checked_name
 from headrace.errors import InvalidInput
 from headrace.files.open import kept_files, opened_files
 from headrace.upkeep.upkeep import Upkeep, usual_chores
 from headrace.worker.settings import WorkerSettings
+from headrace.worker.signals import leave, run_until_signalled
 from headrace.worker.worker import Worker
 
 MAX_PROCESSES = 256
@@ -115,11 +114,11 @@ async def _work(plan: WorkerPlan, url: str | None, *, supervised: bool) -> int:
     app = app_for(plan.app_path, url)
     async with app, await made_upkeep(app, plan), made_worker(app, plan) as one:
         watching = asyncio.create_task(_stop_when_alone(one)) if supervised else None
-        with on_signals(one.request_stop, one.interrupt):
-            await one.run()
+        code = await run_until_signalled(one)
         if watching is not None:
             watching.cancel()
-    return Exit.REFUSED if one.wants_exit else Exit.DONE
+    leave(one, code)
+    return code
 
 
 async def _stop_when_alone(one: Worker) -> None:

@@ -1,58 +1,19 @@
-"""Runs a worker as a process of its own: signals stop it in three steps.
+"""Runs a worker as a process of its own.
 
-The first SIGTERM or SIGINT lets running jobs finish within the grace. The second tells them to stop
-now. The third ends the process at once; leases run out and others take over.
+The first signal lets running jobs finish within the grace, the second tells them to stop now, the
+third ends the process at once; leases run out then and others take over.
 """
 
-import asyncio
-import contextlib
 import os
-import signal
 import sys
-from collections.abc import Generator
 from typing import Final
 
-from headrace.worker.log import log, tell
+from headrace.signals import on_signals
+from headrace.worker.log import log
 from headrace.worker.worker import Worker
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 EXIT_REPLACE_ME: Final = 75
-EXIT_HARD: Final = 130
 SWITCH_INTERVAL: Final = 0.000_5
-
-
-class Signals:
-    """Counts the signals to stop, for one or more workers of this process."""
-
-    def __init__(self, *workers: Worker) -> None:
-        self._workers = workers
-        self._count = 0
-
-    def received(self) -> None:
-        """One more signal came."""
-        self._count += 1
-        tell("signal_received", count=self._count)
-        for worker in self._workers:
-            if self._count == 1:
-                worker.request_stop()
-            elif self._count == 2:  # noqa: PLR2004 - the second of three
-                worker.interrupt()
-        if self._count > 2:  # noqa: PLR2004 - the third
-            os._exit(EXIT_HARD)
-
-
-@contextlib.contextmanager
-def stopped_by_signals(*workers: Worker) -> Generator[Signals]:
-    """While this is open, SIGTERM and SIGINT stop the workers."""
-    loop = asyncio.get_running_loop()
-    signals = Signals(*workers)
-    for number in SIGNALS:
-        loop.add_signal_handler(number, signals.received)
-    try:
-        yield signals
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 async def run_until_signalled(worker: Worker) -> int:
@@ -61,9 +22,10 @@ async def run_until_signalled(worker: Worker) -> int:
     75 asks the supervisor for a new process: a handler could not be stopped. Handlers that still run
     keep nothing here alive: call ``leave`` with the code when everything else is closed.
     """
-    # the store's thread must get the interpreter back quickly from a busy loop: measured +30 % jobs a second
+    # the store's thread must get the interpreter back quickly from a busy loop: +40 % jobs/s where
+    # other processes are busy too
     sys.setswitchinterval(SWITCH_INTERVAL)
-    with stopped_by_signals(worker):
+    with on_signals(worker.request_stop, worker.interrupt):
         await worker.run()
     return EXIT_REPLACE_ME if worker.wants_exit else 0
 

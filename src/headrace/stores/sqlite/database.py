@@ -55,6 +55,7 @@ class Database:
             self._guard = Guard(location.path)
         self._time.read_mark(self._db)
         self._version = self._data_version()
+        self._header: bytes | None = None
         self._readers = None if location.path is None else Readers(location)
         self._hints = Hints(self._poke)
         duties = Duties(is_awaited=self._is_awaited, look=self._look, tick=self._tick)
@@ -150,6 +151,10 @@ class Database:
 
     def _look(self) -> None:
         """Notices that another process has committed: this connection's own commits do not count."""
+        header = None if self._guard is None else self._guard.header()
+        if header is not None and header == self._header:
+            return
+        self._header = header
         version = self._data_version()
         if version != self._version:
             self._version = version

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headrace.errors import SecondSQLiteLibrary
 from headrace.stores.sqlite.descriptors import DESCRIPTORS
-from headrace.stores.sqlite.locks import LockProbe
+from headrace.stores.sqlite.shm import ShmProbe
 
 
 class Guard:
@@ -17,7 +17,7 @@ class Guard:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._probe = LockProbe(path)
+        self._probe = ShmProbe(path)
         self._lock = threading.Lock()
         self._found: SecondSQLiteLibrary | None = None
 
@@ -41,6 +41,10 @@ class Guard:
                 self._found = self._lock_lost()
             if self._found is not None:
                 raise self._found
+
+    def header(self) -> bytes | None:
+        """What every commit of anybody changes, if it can be read."""
+        return self._probe.header()
 
     def close(self) -> None:
         """After the connections are closed."""

@@ -54,8 +54,14 @@ class Hints:
         return bool(self._waiters)
 
     def give(self, namespace: str, queues: frozenset[str]) -> None:
-        """Wakes those who wait for one of these queues."""
-        places = {(namespace, queue) for queue in queues} | {(namespace, None)}
+        """Wakes those who wait for one of these queues.
+
+        A name that begins with @ is no queue: it wakes only those who ask for it, not those who wait
+        for work on any queue.
+        """
+        places: set[Place] = {(namespace, queue) for queue in queues}
+        if any(not queue.startswith("@") for queue in queues):
+            places.add((namespace, None))
         with self._lock:
             self._number += 1
             self._latest.update(dict.fromkeys(places, self._number))

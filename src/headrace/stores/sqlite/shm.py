@@ -1,4 +1,6 @@
-"""Whether SQLite's locks are really there: asked of the kernel, not of SQLite.
+"""What the -shm file of a WAL tells: whether our locks are really there, and whether anybody committed.
+
+The locks are asked of the kernel, not of SQLite.
 
 A second SQLite library in this process may open and close the file between two looks at the
 descriptors. What it leaves behind can be seen: our locks are gone, and if no other process has the
@@ -22,6 +24,8 @@ from headrace.stores.sqlite.descriptors import FileId, file_id
 _WRITE_BYTE: Final = 120
 _USER_BYTE: Final = 128
 
+_HEADER_BYTES: Final = 48
+
 _FLOCK: Final = struct.Struct("@hhqqi4x")
 _OFD_GETLK: Final[int | None] = getattr(fcntl, "F_OFD_GETLK", None)
 
@@ -29,8 +33,8 @@ _probes: dict[FileId, int] = {}
 _guard: Final = threading.Lock()
 
 
-class LockProbe:
-    """Looks at our own locks on one database.
+class ShmProbe:
+    """Looks at one database's -shm file.
 
     It needs a descriptor on the -shm file, which must stay open as long as any connection of the
     process is: closing it would destroy the very locks it looks at.
@@ -53,6 +57,10 @@ class LockProbe:
             return True
         # The kernel names one holder; beside other processes it may name one of them.
         return not self._is_shared() and self._holder(_USER_BYTE) not in {self._pid, None}
+
+    def header(self) -> bytes | None:
+        """What every commit of anybody changes; None if it cannot be read. Costs a microsecond."""
+        return None if self._fd is None else os.pread(self._fd, _HEADER_BYTES, 0)
 
     def close(self) -> None:
         """After the connections: gives the descriptor up if nobody in the process uses the file."""
