@@ -29,10 +29,10 @@ def main() -> int:
         for one in SCENARIOS.values():
             print(f"{one.name:14} {one.question}")
         return 0
-    here = machine.look()
-    print(here.line(), flush=True)
     start, fine = time.monotonic(), True
     for name in wanted.names or SCENARIOS:
+        here = machine.look()
+        print(f"\n{here.line()}", flush=True)
         outcome = run_scenario(SCENARIOS[name], rounds=wanted.rounds, quick=wanted.quick)
         print(report.printed(outcome), f"\n\n({outcome.seconds:.0f} s)", flush=True)
         report.append_lines(wanted.out, outcome, here, quick=wanted.quick)
@@ -59,8 +59,10 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="name", help="scenarios to run (default: all)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, rough figures, under 3 minutes")
+    parser.add_argument("--rounds", type=int, help="how often each contender runs (default: 3, quick: 1)")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of smaller sizes: rough figures in under 3 minutes"
+    )
     parser.add_argument("--write", action="store_true", help="put the figures into bench/RESULTS.md")
     parser.add_argument("--list", action="store_true", help="name the scenarios and stop")
     parser.add_argument(
@@ -72,6 +74,8 @@ def _arguments() -> argparse.Namespace:
     wanted = parser.parse_args()
     if unknown := [name for name in wanted.names if name not in SCENARIOS]:
         parser.error(f"no scenario {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
+    if wanted.rounds is None:
+        wanted.rounds = 1 if wanted.quick else 3
     if wanted.rounds < 1:
         parser.error("--rounds must be at least 1")
     return wanted

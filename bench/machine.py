@@ -1,4 +1,4 @@
-"""The machine and its speed at this moment, measured in the same run as everything else."""
+"""The machine and its speed at this moment, measured anew before each scenario."""
 
 import contextlib
 import os

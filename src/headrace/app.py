@@ -66,7 +66,7 @@ class App:
         self.lifespan_factory: Lifespan | None = None
         self._clock = clock
         self._lock = threading.Lock()
-        self._opened: Future[OpenedApp] | None = None
+        self._opened: Future[OpenedApp | None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -167,35 +167,47 @@ class App:
 
     async def open(self) -> OpenedApp:
         """Opens the store, once. Raises StoreError, InvalidInput for a URL that cannot be used."""
-        with self._lock:
-            opened = self._opened
-            mine = opened is None
-            if opened is None:
-                opened = self._opened = Future()
-        if not mine:
-            return await asyncio.wrap_future(opened)
+        while True:
+            with self._lock:
+                opened = self._opened
+                if opened is None:
+                    mine = self._opened = Future[OpenedApp | None]()
+                    mine.set_running_or_notify_cancel()  # who gives up waiting must not cancel it for all
+                    break
+            # every enqueue passes here: waiting for what is done would cost a turn of the loop
+            found = opened.result() if opened.done() else await asyncio.wrap_future(opened)
+            if found is not None:
+                return found
         try:
-            opened.set_result(await self._open())
+            found = await self._open()
         except BaseException as error:
             with self._lock:
                 self._opened = None
-            opened.set_exception(error)
+            if isinstance(error, Exception):
+                mine.set_exception(error)
+            else:
+                mine.set_result(None)  # only this caller gives up: another one opens
             raise
-        return opened.result()
+        mine.set_result(found)
+        return found
 
     async def close(self) -> None:
         """Closes the store. Idempotent; the app can be opened again."""
         with self._lock:
             opened, self._opened = self._opened, None
-        if opened is not None:
-            await (await asyncio.wrap_future(opened)).store.close()
+        if opened is not None and (found := await asyncio.wrap_future(opened)) is not None:
+            await found.store.close()
 
     async def _open(self) -> OpenedApp:
         from headrace.stores.open import open_store  # noqa: PLC0415 - a program may never open its store
 
         store = await open_store(self.settings.url)
-        await store.migrate()
-        clock = self._clock or StoreClock(await store.now())
+        try:
+            await store.migrate()
+            clock = self._clock or StoreClock(await store.now())
+        except BaseException:
+            await store.close()
+            raise
         operations = LocalOperations(store, clock, namespace=self.settings.namespace, registry=self.registry)
         return OpenedApp(store=store, clock=clock, operations=operations)
 

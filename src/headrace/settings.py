@@ -62,6 +62,16 @@ class Settings:
         return {**os.environ, **told}
 
 
+def checked_lease(seconds: float, name: str) -> float:
+    """The length of a lease. Raises InvalidInput, which names the setting, for one that makes no sense."""
+    from headrace.errors import InvalidInput  # noqa: PLC0415
+
+    if not 1.0 <= seconds <= 3600.0:  # noqa: PLR2004 - bounds of a sane lease
+        msg = f"{name} must lie between 1 and 3600 seconds"
+        raise InvalidInput(msg, field=name)
+    return seconds
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -76,7 +86,4 @@ def _seconds(text: str | None, default: float) -> float:
     except ValueError as error:
         msg = f"HEADRACE_LEASE must be a number of seconds, not {text!r}"
         raise InvalidInput(msg, field="HEADRACE_LEASE") from error
-    if not 1.0 <= value <= 3600.0:  # noqa: PLR2004 - bounds of a sane lease
-        msg = "HEADRACE_LEASE must lie between 1 and 3600 seconds"
-        raise InvalidInput(msg, field="HEADRACE_LEASE")
-    return value
+    return checked_lease(value, "HEADRACE_LEASE")

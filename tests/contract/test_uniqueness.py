@@ -329,3 +329,18 @@ async def test_c28_completion_and_enqueue_at_once_never_leave_two_live_jobs(stor
         assert [job.id for job in live] == ([] if answer.kind is InsertKind.EXISTING else [answer.job_id])
         for job in live:
             await happen(store, job, CancelAsked())
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_c30_replace_leaves_a_job_of_another_type_as_it_is(store, together):
+    first, other = a_job(unique=REPLACE, payload="1"), a_job(unique=REPLACE, payload="2", type="other")
+
+    if together:
+        _, answer = await enqueue(store, first, other)
+    else:
+        await enqueue(store, first)
+        (answer,) = await enqueue(store, other)
+
+    (job,) = await everything(store)
+    assert answer == Inserted(kind=InsertKind.EXISTING, job_id=first.facts.id)
+    assert (job.facts.type, job.facts.payload) == (first.facts.type, "1")

@@ -226,3 +226,11 @@ def test_any_text_is_an_instant_or_invalid_input(text):
 def test_c9_keys_that_are_no_text_are_refused(value):
     with pytest.raises(InvalidInput, match="is not a text"):
         encode(value)
+
+
+def test_number_that_python_would_not_read_back_is_refused():
+    with pytest.raises(InvalidInput, match="digits"):
+        checked("[" + "1" * 4301 + "]", what="result")
+
+    for kept in ('"' + "1" * 5000 + '"', "1" * 4300):
+        assert checked(kept) == kept

@@ -26,8 +26,11 @@ from headrace.core.filters import JobFilter, Page
 from headrace.core.outcomes import ErrorInfo, Failed, Report, Succeeded
 from headrace.core.request import EnqueueRequest
 from headrace.engine.operations import CancelAnswer
+from headrace.engine.registry import Retry
 from headrace.engine.work import Claim, LocalWork
 from headrace.errors import MisuseError, TooLarge
+from headrace.stores.open import open_store
+from headrace.stores.protocol import Store
 from headrace.stores.values import InsertKind
 
 NOBODY = "018bcfe5-6800-7113-b63c-5ab791b7584a"
@@ -297,3 +300,46 @@ def test_calling_a_job_type_runs_the_handler_itself() -> None:
 def test_settings_that_cannot_be_used_are_refused(environment: dict[str, str]) -> None:
     with pytest.raises(InvalidInput):
         Settings.from_environment(environment)
+
+
+async def test_a_caller_that_gives_up_does_not_keep_others_from_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, arrived = asyncio.Event(), asyncio.Event()
+
+    async def slow(url: str) -> Store:
+        arrived.set()
+        await gate.wait()
+        return await open_store(url)
+
+    monkeypatch.setattr("headrace.stores.open.open_store", slow)
+    for gives_up in (0, 1):
+        app = App(f"sqlite:///{tmp_path}/jobs.db", settings=Settings())
+        gate.clear()
+        arrived.clear()
+        callers = [asyncio.create_task(app.open()) for _ in range(3)]
+        await arrived.wait()
+        callers[gives_up].cancel()
+        await asyncio.wait([callers[gives_up]])
+        gate.set()
+        opened = [await one for one in callers if one is not callers[gives_up]]
+        await app.close()
+
+        assert opened[0].store is opened[1].store
+
+
+async def test_a_changed_default_of_the_type_makes_no_other_body(tmp_path: Path) -> None:
+    before = App(f"sqlite:///{tmp_path}/jobs.db", settings=Settings())
+    after = App(f"sqlite:///{tmp_path}/jobs.db", settings=Settings())
+
+    @before.job(name="count", queue="old", priority=1)
+    async def count(n: int) -> None: ...
+
+    @after.job(name="count", queue="new", priority=2, retry=Retry(attempts=9))
+    async def recount(n: int) -> None: ...
+
+    async with before, after:
+        first = await count.using(idempotency_key="k").enqueue(n=1)
+        again = await recount.using(idempotency_key="k").enqueue(n=1)
+
+    assert (again.id, again.kind) == (first.id, InsertKind.EXISTING)

@@ -182,3 +182,10 @@ def test_parameters_named_like_model_attributes_are_allowed() -> None:
         "model_config": 2,
         "copy": True,
     }
+
+
+def test_result_with_a_number_that_could_not_be_read_back_is_refused() -> None:
+    def large() -> int: ...
+
+    with pytest.raises(InvalidInput, match="digits"):
+        PayloadSchema("large", large).encode_result(10**5000)

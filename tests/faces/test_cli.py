@@ -1,6 +1,7 @@
 """The commands that enqueue, show and change jobs."""
 
 import io
+import subprocess
 import sys
 
 import pytest
@@ -82,7 +83,7 @@ def test_what_cannot_be_enqueued_is_told_in_one_line(headrace, arguments, said):
 def test_missing_payload_file_is_told(headrace):
     ran = headrace("enqueue", "double", "--app", "jobs_app:app", "--payload", "@nowhere.json")
 
-    assert (ran.code, ran.out) == (1, "")
+    assert (ran.code, ran.out) == (2, "")
     assert "nowhere.json" in ran.err
 
 
@@ -279,6 +280,20 @@ def test_files_go_in_and_out(headrace, folder):
     assert got.code == 0
     assert (folder / "out.bin").read_bytes() == content
     assert listed[1][0] == stored["id"]
+
+
+def test_files_go_through_pipes(folder):
+    content = bytes(range(256)) * 100
+    command = [sys.executable, "-m", "headrace.cli", "files"]
+
+    put = subprocess.run(
+        [*command, "put", "-", "--name", "a.bin"], input=content, capture_output=True, check=True, cwd=folder
+    )
+    got = subprocess.run(
+        [*command, "get", put.stdout.decode().strip()], capture_output=True, check=True, cwd=folder
+    )
+
+    assert (got.stdout, got.stderr) == (content, b"")
 
 
 def test_file_that_is_not_there_leaves_nothing(headrace, folder):

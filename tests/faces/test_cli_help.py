@@ -1,6 +1,7 @@
 """Help is quick, and every command has it."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -50,6 +51,17 @@ def test_every_command_has_help_and_url(headrace, command):
     assert "--url" in ran.out or command == "demo"
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"files {name}" for name in FILE_COMMANDS)])
+def test_every_option_says_what_it_is_for(headrace, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    ran = headrace(*command.split(), "--help")
+
+    options = [line.strip("│ \n") for line in ran.out.splitlines() if line.startswith("│")]
+    assert options
+    assert [line for line in options if len(re.split(r"\s{2,}", line.removeprefix("*").strip())) < 2] == []
+
+
 def test_version_is_printed(headrace):
     assert headrace("--version").out.strip()
 
@@ -63,6 +75,10 @@ def test_version_is_printed(headrace):
         ("jobs", "--limit", "x"),
         ("job",),
         ("jobs", "--limit", "0"),
+        ("serve", "--port", "99999"),
+        ("worker", "--lease", "0.1"),
+        ("worker", "--grace", "-1"),
+        ("enqueue", "process-file", "--payload", "@nowhere.json"),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(headrace, arguments):

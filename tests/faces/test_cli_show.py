@@ -60,3 +60,17 @@ def test_empty_table_says_so_on_a_terminal(capsys, monkeypatch):
     show.print_table(("name",), [], empty="no jobs")
 
     assert capsys.readouterr().out == "no jobs\n"
+
+
+def test_ids_stay_in_one_piece_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(show, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    job_id = "01a20422-3348-7044-bb5c-1ca208592955"
+
+    show.print_table(
+        ("id", "type", "queue", "error"), [(job_id, "send-email", "email", "words " * 20)], spare=("queue",)
+    )
+
+    printed = capsys.readouterr().out
+    assert job_id in printed
+    assert "queue" not in printed

@@ -222,6 +222,22 @@ async def test_sweep_removes_what_a_crash_left_and_nothing_else(tmp_path):
     assert [path.name for path in paths(tmp_path)] == [kept.id, young.name]
 
 
+async def test_sweep_leaves_what_is_still_being_written_however_slowly(tmp_path):
+    clock = ManualClock()
+
+    async def slow():
+        yield b"begun"
+        (part,) = paths(tmp_path)
+        os.utime(part, (0, 0))
+        assert await files.sweep() == 0
+        yield b", ended"
+
+    async with disk_files(tmp_path, clock=clock) as files:
+        stored = await files.put(slow(), name="slow")
+
+        assert await content_of(files, stored.id) == b"begun, ended"
+
+
 async def test_sweep_of_a_folder_that_is_not_there_does_nothing(tmp_path):
     async with disk_files(tmp_path / "none") as files:
         assert await files.sweep() == 0

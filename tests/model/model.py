@@ -77,7 +77,8 @@ class Model:
             return Inserted(kind=InsertKind.INSERTED, job_id=new.facts.id)
         if new.on_conflict is OnConflict.REJECT:
             raise Refused
-        if new.on_conflict is OnConflict.REPLACE and standing.state is State.PENDING:
+        alike = standing.state is State.PENDING and standing.facts.type == new.facts.type
+        if new.on_conflict is OnConflict.REPLACE and alike:
             self._replace(standing, new)
             return Inserted(kind=InsertKind.REPLACED, job_id=standing.id)
         return Inserted(kind=InsertKind.EXISTING, job_id=standing.id)

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import apsw
 import pytest
@@ -258,3 +259,30 @@ async def test_fault_in_an_op_is_given_to_its_caller_only(store):
 
     assert [isinstance(one, ZeroDivisionError) for one in results] == [False, True, False]
     assert not any(isinstance(one, StoreError) for one in results)
+
+
+async def test_look_that_fails_costs_no_more_than_a_hint(store, monkeypatch):
+    looked = threading.Event()
+
+    def look() -> bool:
+        looked.set()
+        raise apsw.IOError("disk I/O error")
+
+    writer = store._database._writer
+    monkeypatch.setattr(writer, "_duties", replace(writer._duties, is_awaited=lambda: True, look=look))
+    writer.poke()
+    await asyncio.to_thread(looked.wait, 30)
+
+    assert len(await enqueue(store, a_job())) == 1
+
+
+async def test_commit_that_fails_in_an_unknown_way_is_answered(store, monkeypatch):
+    def commit(_):
+        raise apsw.IOError("cannot even roll back")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store._database._writer._committer, "commit", commit)
+        with pytest.raises(apsw.IOError):
+            await enqueue(store, a_job())
+
+    assert len(await enqueue(store, a_job())) == 1

@@ -1,6 +1,7 @@
 """Job types that child processes of tests import."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import sys
@@ -90,3 +91,21 @@ async def poison() -> None:
 @job(name="bystander")
 async def bystander(ctx: Context) -> int:
     return ctx.attempt
+
+
+@job(name="forks", runs=Runs.PROCESS)
+def forks(ctx: Context) -> None:
+    grandchild = multiprocessing.get_context("fork").Process(target=signal.pause)
+    grandchild.start()
+    ctx.progress("forked", pid=grandchild.pid)
+    os._exit(13)
+
+
+@job(name="babbles", runs=Runs.PROCESS)
+def babbles() -> None:
+    for number in range(3, 10):
+        try:
+            os.write(number, b"this is no message\n")
+        except OSError:
+            continue
+    signal.pause()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from headrace.core.outcomes import Failed, Succeeded
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
 from headrace.engine.context import Context
-from headrace.errors import InvalidInput
+from headrace.errors import InvalidInput, LeaseLost
 from headrace.worker.events import Finished
 from tests.worker.rig import PATIENCE, Rig
 
@@ -177,3 +178,53 @@ async def test_refused_child_may_be_handled_by_the_parent(rig: Rig):
         finished = await watch.finished(job_id)
 
     assert finished.outcome == Succeeded(result='"handled"')
+
+
+async def test_note_of_a_past_attempt_does_not_stop_the_present_one(rig: Rig):
+    go = asyncio.Event()
+    past: list[Context] = []
+
+    @rig.job(name="again")
+    async def again(ctx: Context) -> str:
+        past.append(ctx)
+        if ctx.attempt == 1:
+            raise ValueError("once more")
+        past[0].progress(1)
+        present, late = ctx.checkpoint("present"), past[0].checkpoint("past")
+        await present
+        with pytest.raises(LeaseLost):
+            await late
+        past[0].progress(2)
+        with pytest.raises(LeaseLost):
+            await past[0].checkpoint("past")
+        with pytest.raises(LeaseLost):
+            await past[0].enqueue(EnqueueRequest(type="again", payload={}))
+        go.set()
+        return "undisturbed"
+
+    job_id = await rig.enqueue("again")
+    async with rig.worker() as (_, watch):
+        await watch.finished(job_id)
+        rig.manual.advance(10)
+        finished = await watch.finished(job_id, count=2)
+
+    assert go.is_set()
+    assert finished.outcome == Succeeded(result='"undisturbed"')
+    assert (await rig.read(job_id)).checkpoint == '"present"'
+
+
+async def test_line_that_is_no_text_is_written_as_text(rig: Rig):
+    error: Any = ValueError("odd")
+
+    @rig.job(name="tells")
+    async def tells(ctx: Context) -> None:
+        ctx.log(error)
+        ctx.log("half a \ud83d smile")
+        ctx.log("whole")
+
+    job_id = await rig.enqueue("tells")
+    async with rig.worker() as (_, watch):
+        await watch.finished(job_id)
+
+    lines = await rig.operations.log_lines(job_id)
+    assert [line.message for line in lines] == ["odd", "half a \\ud83d smile", "whole"]

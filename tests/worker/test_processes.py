@@ -1,7 +1,9 @@
 """Handlers in child processes: what they can say, and how they end."""
 
 import asyncio
+import json
 import os
+import signal
 
 from headrace.core.job import AttemptOutcome, Isolation
 from headrace.core.outcomes import Crashed, Failed, Stopped, Succeeded
@@ -193,3 +195,26 @@ async def test_suspect_that_no_child_can_import_runs_alone_instead(rig: Rig):
     assert attempts == [3]
     assert job.state is State.COMPLETED
     assert job.placement.failures == 0
+
+
+async def test_child_that_dies_is_noticed_though_what_it_forked_lives_on(rig: Rig):
+    use(rig)
+    job_id = await rig.enqueue("forks")
+    async with rig.worker(app_path=APP) as (_, watch):
+        finished = await watch.finished(job_id)
+
+    told = json.loads((await rig.read(job_id)).progress or "")
+    os.kill(told["metadata"]["pid"], signal.SIGKILL)
+    assert isinstance(finished.outcome, Crashed)
+    assert "exit code 13" in finished.outcome.error.message
+
+
+async def test_child_that_speaks_nonsense_costs_its_job_and_no_slot(rig: Rig):
+    use(rig)
+    job_id, next_id = await rig.enqueue("babbles"), await rig.enqueue("where")
+    async with rig.worker(app_path=APP) as (_, watch):
+        finished = await watch.finished(job_id)
+        after = await watch.finished(next_id)
+
+    assert isinstance(finished.outcome, Crashed)
+    assert isinstance(after.outcome, Succeeded)

@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import json
+import math
+from typing import Any
 
 import pytest
 
@@ -171,6 +173,48 @@ async def test_handler_that_raises_anything_fails_alone(rig: Rig, error: BaseExc
     assert isinstance(finished.outcome, Failed)
     assert finished.outcome.error.type == type(error).__name__
     assert (await rig.read(polite_id)).state is State.COMPLETED
+
+
+class Unspeakable(Exception):
+    """An error whose parts raise when they are looked at."""
+
+    @property
+    def response(self) -> object:
+        raise RuntimeError("there was no response")
+
+    def __str__(self) -> str:
+        raise LookupError("there are no words")
+
+
+ODD_RETRY_AFTER: Any = "5"
+
+
+@pytest.mark.parametrize("kind", ["async", "thread"])
+@pytest.mark.parametrize(
+    "error",
+    [Unspeakable(), Exhausted("quota", retry_after=ODD_RETRY_AFTER), Snooze(float("nan")), Snooze(math.inf)],
+    ids=["unspeakable", "odd retry_after", "not a number", "for ever"],
+)
+async def test_error_that_cannot_be_read_still_ends_its_attempt(rig: Rig, kind: str, error: Exception):
+    if kind == "async":
+
+        @rig.job(name="odd")
+        async def odd() -> None:
+            raise error
+
+    else:
+
+        @rig.job(name="odd")
+        def odd_in_thread() -> None:
+            raise error
+
+    job_id = await rig.enqueue("odd")
+    async with rig.worker(threads=1) as (_, watch):
+        finished = await watch.finished(job_id)
+
+    assert isinstance(finished.outcome, Failed)
+    assert finished.outcome.error.type == type(error).__name__
+    assert (await rig.read(job_id)).placement.failures == 1
 
 
 async def test_result_that_cannot_be_kept_fails_for_good(rig: Rig):

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from headrace.core.outcomes import Outcome, Succeeded
+from headrace.core.outcomes import Failed, Outcome, Succeeded
 from headrace.worker.endings import Interrupted
 from headrace.worker.held import Held
 from headrace.worker.threads import Crew
@@ -104,3 +104,24 @@ async def test_interruption_that_comes_too_late_harms_nobody():
 
     assert ends.outcomes[id(last)] == Succeeded()
     assert sum(outcome is None for outcome in ends.outcomes.values()) >= len(struck)
+
+
+async def test_thread_outlives_what_cannot_be_performed():
+    ends = Ends()
+
+    def perform(held: Held) -> Outcome:
+        if held is broken:
+            raise SystemExit("no word of this may get lost")
+        return Succeeded()
+
+    crew = Crew("test", 1, perform, ends)
+    broken, after = a_held(), a_held()
+    crew.put(broken)
+    crew.put(after)
+    await ends.until(2)
+    crew.close()
+
+    outcome = ends.outcomes[id(broken)]
+    assert isinstance(outcome, Failed)
+    assert outcome.error.type == "SystemExit"
+    assert ends.outcomes[id(after)] == Succeeded()

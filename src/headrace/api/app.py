@@ -31,6 +31,7 @@ answered with problem details (RFC 9457) that also carry `success: false` and `e
 
 _ROUTES: Final = (*enqueue_document.router.routes, *jobs.router.routes, *service.router.routes)
 _NOT_OFFERED: Final = 405
+_NOT_THERE: Final = 404
 
 
 def create_app(operations: Operations, *, allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS) -> FastAPI:
@@ -65,6 +66,9 @@ async def _status(request: Request, error: Exception) -> Reply:
         offered = ", ".join(sorted(_methods(request.scope["path"])))
         detail = f"{request.method} is not offered here, but {offered}"
         return _reply(status_problem(_NOT_OFFERED, detail, {"allow": offered}))
+    if error.status_code == _NOT_THERE:
+        detail = f"there is nothing at {request.url.path}; /openapi.json describes what there is"
+        return _reply(status_problem(_NOT_THERE, detail))
     return _reply(status_problem(error.status_code, error.detail, error.headers))
 
 

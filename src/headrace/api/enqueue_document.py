@@ -24,6 +24,12 @@ _BULK = {
     "inserted": 1,
     "jobs": [{"jobId": JOB_ID}, {"jobId": JOB_ID, "deduplicated": True}],
 }
+_BULK_EXISTING = {
+    "success": True,
+    "count": 1,
+    "inserted": 0,
+    "jobs": [{"jobId": JOB_ID, "deduplicated": True}],
+}
 _EXISTING = {
     "success": True,
     "jobId": JOB_ID,
@@ -73,7 +79,14 @@ async def enqueue_job(
     "/jobs/bulk",
     summary="Enqueue many jobs",
     status_code=201,
-    responses=answers(shapes.BulkAnswer, _BULK, *(400, 409, 413, 415, 422), status=201),
+    responses=answers(shapes.BulkAnswer, _BULK, *(400, 409, 413, 415, 422), status=201)
+    | {
+        200: {
+            "model": shapes.BulkAnswer,
+            "description": "Existing jobs answer the whole request.",
+            "content": {JSON: {"example": _BULK_EXISTING}},
+        }
+    },
 )
 async def enqueue_jobs(
     body: Annotated[list[shapes.JobBody], Body(max_length=10_000, examples=[[_JOB, _JOB]])],

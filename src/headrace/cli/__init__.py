@@ -1,7 +1,7 @@
 """The command line. Commands are imported when they run, so that ``headrace --help`` is quick.
 
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage or input; 3 not found; 4 the store is not
-available; 130 interrupted.
+available; 75 the worker must be started anew; 130 interrupted.
 """
 
 import os
@@ -33,9 +33,9 @@ FILE_COMMANDS: Final = {
 }
 EPILOGUE: Final = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 not found, 4 the store is not "
-    "available, 75 a handler could not be stopped: start the worker anew.\n\n"
-    "Environment: HEADRACE_URL, HEADRACE_NAMESPACE, HEADRACE_FILES and more; `headrace doctor` shows what "
-    "is in effect."
+    "available, 75 a handler could not be stopped: start the worker anew, 130 interrupted.\n\n"
+    "Environment: HEADRACE_URL, HEADRACE_NAMESPACE, HEADRACE_FILES and more, see docs/guides/cli.md; "
+    "`headrace doctor` shows what is in effect."
 )
 
 

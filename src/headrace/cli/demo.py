@@ -10,7 +10,9 @@ from headrace.cli.opening import run_long
 
 def demo(
     *,
-    serve: Annotated[bool, Parameter(negative="", help="Leave the HTTP service running afterwards.")] = False,
+    serve: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Leave the HTTP service running afterwards.")
+    ] = False,
 ) -> int:
     """Run jobs through every part of the system, kill a worker on the way, and add up what arrived."""
     from headrace.demo import run

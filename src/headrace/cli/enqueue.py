@@ -14,14 +14,16 @@ from headrace.cli.show import print_json, print_line
 from headrace.core import wire
 from headrace.core.unique import OnConflict, Until
 from headrace.core.wire import Json
-from headrace.errors import TooLarge
+from headrace.errors import InvalidInput, TooLarge
 from headrace.stores.protocol import InsertKind
 
 MAX_INPUT_BYTES = 10 * 1024 * 1024
 
 
 def enqueue(  # noqa: PLR0913 - one parameter per option
-    type: str,  # noqa: A002 - the word of the glossary
+    type: Annotated[  # noqa: A002 - the word of the glossary
+        str, Parameter(help="A job type: a built-in one, one of --app, or one that a worker has published.")
+    ],
     /,
     *,
     payload: Annotated[
@@ -36,19 +38,29 @@ def enqueue(  # noqa: PLR0913 - one parameter per option
     scheduled_for: Annotated[
         str | None, Parameter(help="Start at this instant, such as 2026-01-31T09:30:00Z.")
     ] = None,
-    max_attempts: int | None = None,
+    max_attempts: Annotated[
+        int | None, Parameter(help="How often it may fail or time out; else as the job type says.")
+    ] = None,
     timeout: Annotated[float | None, Parameter(help="Seconds an attempt may take.")] = None,
     unique_key: Annotated[str | None, Parameter(help="At most one live job holds this key.")] = None,
     on_conflict: Annotated[
-        OnConflict | None, Parameter(help="When another job holds the unique key.")
+        OnConflict | None,
+        Parameter(help="When a live job holds the unique key; existing unless said otherwise."),
     ] = None,
-    until: Annotated[Until | None, Parameter(help="How long the job holds its unique key.")] = None,
-    period: Annotated[float | None, Parameter(help="Hold the unique key for so many seconds.")] = None,
+    until: Annotated[
+        Until | None, Parameter(help="How long the job holds its unique key; finished unless said otherwise.")
+    ] = None,
+    period: Annotated[
+        float | None, Parameter(help="Hold the unique key for so many seconds, even if the job ends earlier.")
+    ] = None,
     idempotency_key: Annotated[
         str | None, Parameter(help="Repeating with the same key gives the first answer's job.")
     ] = None,
-    batch_id: str | None = None,
-    tag: Annotated[tuple[str, ...], Parameter(negative="", help="May be repeated.")] = (),
+    batch_id: Annotated[str | None, Parameter(help="Marks jobs that belong together.")] = None,
+    tag: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="A word to find it by. May be repeated."),
+    ] = (),
     app: AppPath = None,
     url: Url = None,
     as_json: AsJson = False,
@@ -88,12 +100,11 @@ def enqueue(  # noqa: PLR0913 - one parameter per option
 
 
 def read_payload(given: str) -> str:
-    """The JSON text that ``--payload`` gives or points to. Raises TooLarge, OSError."""
+    """The JSON text that ``--payload`` gives or points to. Raises TooLarge, InvalidInput."""
     if given == "-":
         text = sys.stdin.read(MAX_INPUT_BYTES + 1)
     elif given.startswith("@"):
-        with Path(given[1:]).open(encoding="utf-8") as file:
-            text = file.read(MAX_INPUT_BYTES + 1)
+        text = _read_file(Path(given[1:]))
     else:
         return given
     if len(text) > MAX_INPUT_BYTES:
@@ -101,6 +112,16 @@ def read_payload(given: str) -> str:
             "the payload is too large; store large data with `headrace files put`", field="payload"
         )
     return text
+
+
+def _read_file(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_INPUT_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"payload file {str(path)!r}: {error.strerror}", field="payload") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"payload file {str(path)!r} is not UTF-8", field="payload") from error
 
 
 _NOTES = {

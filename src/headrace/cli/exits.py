@@ -60,6 +60,10 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         extra = EXTRAS.get(error.name.partition(".")[0], "all")
         return f"{error.name} is not installed; install headrace[{extra}]"
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return shown(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return shown(error.strerror)
     return shown(str(error) or type(error).__name__)
 
 

@@ -3,7 +3,7 @@
 import mimetypes
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +21,12 @@ from headrace.files.open import opened_files
 from headrace.files.protocol import FileStore, StoredFile
 
 CHUNK = 1024 * 1024
+SPARE = ("sha256", "contentType", "createdAt", "size")
 COLUMNS = ("id", "name", "contentType", "size", "sha256", "createdAt")
 
 
 def put(
-    path: Annotated[Path, Parameter(help="The file, or - for stdin.")],
+    path: Annotated[Path, Parameter(help="The file, or - for stdin.", allow_leading_hyphen=True)],
     /,
     *,
     name: Annotated[str | None, Parameter(help="The name to keep; else the file's own.")] = None,
@@ -53,7 +54,7 @@ def put(
 
 
 def get(
-    file_id: str,
+    file_id: Annotated[str, Parameter(help="The id that `headrace files put` printed.")],
     /,
     *,
     output: Annotated[Path | None, Parameter(help="Where to write it; else stdout.")] = None,
@@ -66,7 +67,7 @@ def get(
     async def run() -> None:
         async with existing(url) as app, _files(app) as files:
             await files.info(file_id)
-            with sys.stdout.buffer if output is None else output.open("wb") as target:
+            with nullcontext(sys.stdout.buffer) if output is None else output.open("wb") as target:
                 async for chunk in files.read(file_id):
                     target.write(chunk)
 
@@ -75,7 +76,11 @@ def get(
 
 
 def list_files(
-    *, limit: int = DEFAULT_LIMIT, cursor: str | None = None, url: Url = None, as_json: AsJson = False
+    *,
+    limit: Annotated[int, Parameter(help="How many, 1 to 1,000.")] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Parameter(help="nextCursor of the page before, from --json.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
 ) -> int:
     """List stored files, newest first."""
 
@@ -86,7 +91,7 @@ def list_files(
         if as_json:
             print_json({"count": len(shown), "files": shown, "nextCursor": following})
         else:
-            print_table(COLUMNS, [list(one.values()) for one in shown], empty="no files")
+            print_table(COLUMNS, [list(one.values()) for one in shown], empty="no files", spare=SPARE)
 
     wait_for(run)
     return Exit.DONE
@@ -112,6 +117,6 @@ async def _files(app: App) -> AsyncGenerator[FileStore]:
 
 
 async def _chunks(path: Path | None) -> AsyncGenerator[bytes]:
-    with sys.stdin.buffer if path is None else path.open("rb") as source:
+    with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as source:
         while chunk := source.read(CHUNK):
             yield chunk

@@ -21,24 +21,39 @@ from headrace.errors import HeadraceError, InvalidInput
 from headrace.stores.protocol import JobPage, LogLine
 
 COLUMNS: Final = ("id", "type", "state", "queue", "priority", "attempts", "createdAt", "error")
+SPARE: Final = ("priority", "queue", "createdAt", "attempts")
 WATCH_SECONDS: Final = 2.0
 
-Words = Annotated[tuple[str, ...], Parameter(negative="", help="May be repeated.")]
+JobIds = Annotated[str, Parameter(help="One or more ids, as `headrace jobs` shows them.")]
 
 
 def jobs(  # noqa: PLR0913 - one parameter per option
     *,
     status: Annotated[
-        tuple[str, ...], Parameter(negative="", help="One of the six states. May be repeated.")
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            show_default=False,
+            help="blocked, pending, processing, completed, failed or cancelled. May be repeated.",
+        ),
     ] = (),
-    type: Words = (),  # noqa: A002 - the word of the glossary
-    queue: Words = (),
-    tag: str | None = None,
-    batch_id: str | None = None,
-    unique_key: str | None = None,
-    limit: int = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Parameter(help="nextCursor of the page before.")] = None,
-    watch: Annotated[bool, Parameter(negative="", help="Show again every two seconds.")] = False,
+    type: Annotated[  # noqa: A002 - the word of the glossary
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Only this job type. May be repeated."),
+    ] = (),
+    queue: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Only this queue. May be repeated."),
+    ] = (),
+    tag: Annotated[str | None, Parameter(help="Only jobs with this tag.")] = None,
+    batch_id: Annotated[str | None, Parameter(help="Only jobs with this batch id.")] = None,
+    unique_key: Annotated[str | None, Parameter(help="Only jobs with this unique key.")] = None,
+    limit: Annotated[int, Parameter(help="How many, 1 to 1,000.")] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Parameter(help="nextCursor of the page before, from --json.")] = None,
+    watch: Annotated[
+        bool,
+        Parameter(negative="", show_default=False, help="Show again every two seconds, until Ctrl-C."),
+    ] = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> int:
@@ -68,7 +83,13 @@ def jobs(  # noqa: PLR0913 - one parameter per option
     return Exit.DONE
 
 
-def job(job_id: str, /, *, url: Url = None, as_json: AsJson = False) -> int:
+def job(
+    job_id: Annotated[str, Parameter(help="The id, as `headrace jobs` and `headrace enqueue` print it.")],
+    /,
+    *,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
     """Show a job with its payload, result, attempts and log."""
 
     async def run() -> None:
@@ -87,7 +108,7 @@ def job(job_id: str, /, *, url: Url = None, as_json: AsJson = False) -> int:
     return Exit.DONE
 
 
-def cancel(*job_ids: str, url: Url = None, as_json: AsJson = False) -> int:
+def cancel(*job_ids: JobIds, url: Url = None, as_json: AsJson = False) -> int:
     """Cancel waiting jobs and ask running ones to stop."""
 
     async def one(engine: Operations, job_id: str) -> str:
@@ -97,7 +118,7 @@ def cancel(*job_ids: str, url: Url = None, as_json: AsJson = False) -> int:
     return _each(job_ids, one, url, as_json=as_json)
 
 
-def retry(*job_ids: str, url: Url = None, as_json: AsJson = False) -> int:
+def retry(*job_ids: JobIds, url: Url = None, as_json: AsJson = False) -> int:
     """Run failed or cancelled jobs again, with their attempts at zero."""
 
     async def one(engine: Operations, job_id: str) -> str:
@@ -153,7 +174,7 @@ def _print_page(page: JobPage, *, as_json: bool) -> None:
     if as_json:
         print_json({"count": len(shown), "jobs": shown, "nextCursor": page.cursor})
         return
-    print_table(COLUMNS, [[job[column] for column in COLUMNS] for job in shown], empty="no jobs")
+    print_table(COLUMNS, [[job[column] for column in COLUMNS] for job in shown], empty="no jobs", spare=SPARE)
     if page.cursor is not None and on_terminal():
         print_line(f"more: --cursor {page.cursor}")
 

@@ -1,12 +1,15 @@
 """Sockets to listen on, on loopback only: there are no credentials that could guard more."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from headrace.errors import InvalidInput
+
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,8 @@ class Listening:
     @classmethod
     def on(cls, host: str, port: int) -> Self:
         """Binds every address of ``host``. Raises InvalidInput for one that is not loopback, OSError."""
+        if not 0 <= port <= MAX_PORT:
+            raise InvalidInput(f"--port must lie between 0 and {MAX_PORT}, not {port}", field="port")
         addresses = _addresses(host)
         if not all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses):
             raise InvalidInput(
@@ -59,5 +64,7 @@ def _bound(addresses: Sequence[str], port: int) -> tuple[socket.socket, ...]:
     except OSError as error:
         for one in sockets:
             one.close()
-        raise OSError(error.errno, f"cannot listen on port {port}: {error.strerror}") from error
+        raise OSError(
+            error.errno, f"cannot listen on port {port}: {os.strerror(error.errno or 0)}"
+        ) from error
     return tuple(sockets)

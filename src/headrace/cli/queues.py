@@ -14,9 +14,13 @@ from headrace.core.states import State
 
 def queues(
     *,
-    pause: Annotated[tuple[str, ...], Parameter(negative="", help="Pause this queue. May be repeated.")] = (),
+    pause: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Start none of its jobs. May be repeated."),
+    ] = (),
     resume: Annotated[
-        tuple[str, ...], Parameter(negative="", help="Resume this queue. May be repeated.")
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Start its jobs again. May be repeated."),
     ] = (),
     url: Url = None,
     as_json: AsJson = False,
@@ -44,7 +48,12 @@ def queues(
             ]
             for queue in found
         ]
-        print_table(("queue", "paused", *State, "parked"), rows, empty="no queues")
+        print_table(
+            ("queue", "paused", *State, "parked"),
+            rows,
+            empty="no queues",
+            spare=(State.BLOCKED, State.CANCELLED),
+        )
 
     wait_for(run)
     return Exit.DONE

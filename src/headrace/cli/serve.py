@@ -1,7 +1,6 @@
 """``headrace serve``: a composition root. It may import everything."""
 
 import asyncio
-import gc
 import sys
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
@@ -23,7 +22,7 @@ from headrace.cli.worker import WorkerPlan, made_upkeep, made_worker
 from headrace.engine.operations import Operations
 from headrace.settings import DEFAULT_PORT
 from headrace.signals import on_signals
-from headrace.worker.signals import EXIT_REPLACE_ME, leave
+from headrace.worker.signals import EXIT_REPLACE_ME, leave, tune_interpreter
 from headrace.worker.worker import Worker
 
 GRACE_SECONDS = 5
@@ -33,12 +32,20 @@ GRACE_SECONDS = 5
 def serve(  # noqa: PLR0913 - one parameter per option
     *,
     host: Annotated[str, Parameter(help="Where to listen; only loopback is allowed.")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="0 takes any free port.")] = DEFAULT_PORT,
+    port: Annotated[int, Parameter(help="Where to listen; 0 takes any free port.")] = DEFAULT_PORT,
     app: AppPath = None,
     worker: Annotated[
-        bool, Parameter(name="--worker", negative="--no-worker", help="Also run jobs here.")
+        bool,
+        Parameter(
+            name="--worker",
+            negative="--no-worker",
+            help="Also run jobs in this process, or leave that to `headrace worker`.",
+        ),
     ] = True,
-    queues: Annotated[str | None, Parameter(help="As for `headrace worker`.")] = None,
+    queues: Annotated[
+        str | None,
+        Parameter(help="Which queues, and how many jobs of each at once: email=5,default. Else all."),
+    ] = None,
     concurrency: Annotated[int, Parameter(help="How many jobs run at once.")] = 100,
     url: Url = None,
 ) -> int:
@@ -96,14 +103,9 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Starts, then says so.
-
-        What was imported lives as long as the process: left to the garbage collector, each full
-        collection walks all of it again and stops every request for some 30 ms.
-        """
+        """Starts, then says so."""
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
+        tune_interpreter()
         self._on_started()
 
 

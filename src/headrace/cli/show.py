@@ -17,10 +17,16 @@ def print_json(value: object) -> None:
     print_line(safe)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Row], *, empty: str = "none") -> None:
-    """Prints rows: a table on a terminal, else a header and one tab-separated line each."""
+def print_table(
+    columns: Sequence[str], rows: Sequence[Row], *, empty: str = "none", spare: Sequence[str] = ()
+) -> None:
+    """Prints rows: a table on a terminal, else a header and one tab-separated line each.
+
+    On a terminal that is too narrow for all of them, columns in ``spare`` are left out, the first
+    named first.
+    """
     if on_terminal():
-        _rich_table(columns, rows, empty)
+        _rich_table(columns, [[cell(value) for value in row] for row in rows], empty, spare)
         return
     print_line("\t".join(columns))
     for row in rows:
@@ -65,8 +71,13 @@ def on_terminal() -> bool:
 
 _NOTHING: Final = "–"
 
+_LAST_COLUMN: Final = 12
+"""What the last column is left at least; its text goes on in the lines below."""
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Row], empty: str) -> None:
+
+def _rich_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str, spare: Sequence[str]
+) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -74,9 +85,25 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Row], empty: str) -> None
     if not rows:
         print_line(empty)
         return
+    console = Console(highlight=False, markup=False)
+    widths = [max(len(column), *(len(row[n]) for row in rows)) for n, column in enumerate(columns)]
+    widths[-1] = min(widths[-1], _LAST_COLUMN)
+    kept = _fitting(columns, widths, console.width, spare)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for n in kept:
+        # an id is there to be copied, so it stays in one piece on the narrowest terminal
+        whole = columns[n] in ("id", "state", "status")
+        table.add_column(columns[n], overflow="fold", no_wrap=whole, min_width=widths[n] if whole else None)
     for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    Console(highlight=False, markup=False).print(table)
+        table.add_row(*(Text(row[n]) for n in kept))
+    console.print(table)
+
+
+def _fitting(columns: Sequence[str], widths: Sequence[int], room: int, spare: Sequence[str]) -> list[int]:
+    """The columns to show, so that they fit into the room if leaving out spare ones can do that."""
+    kept = list(range(len(columns)))
+    for name in spare:
+        if sum(widths[n] + 2 for n in kept) - 2 <= room:
+            break
+        kept.remove(columns.index(name))
+    return kept

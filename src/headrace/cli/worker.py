@@ -16,12 +16,14 @@ from headrace.cli.supervise import Supervisor, supervisor_gone
 from headrace.core.ids import checked_name
 from headrace.errors import InvalidInput
 from headrace.files.open import kept_files, opened_files
+from headrace.settings import checked_lease
 from headrace.upkeep.upkeep import Upkeep, usual_chores
 from headrace.worker.settings import WorkerSettings
 from headrace.worker.signals import leave, run_until_signalled
 from headrace.worker.worker import Worker
 
 MAX_PROCESSES = 256
+MAX_GRACE_SECONDS = 86_400
 BUILTIN = "headrace.handlers.builtin:registry"
 
 
@@ -40,7 +42,8 @@ def worker(  # noqa: PLR0913 - one parameter per option
     *,
     app: AppPath = None,
     queues: Annotated[
-        str | None, Parameter(help="Which, and how many jobs of each at once: email=5,default. Else all.")
+        str | None,
+        Parameter(help="Which queues, and how many jobs of each at once: email=5,default. Else all."),
     ] = None,
     concurrency: Annotated[int, Parameter(help="How many jobs run at once in a process.")] = 100,
     processes: Annotated[int, Parameter(help="How many worker processes.")] = 1,
@@ -49,10 +52,14 @@ def worker(  # noqa: PLR0913 - one parameter per option
     url: Url = None,
     supervised: Annotated[bool, Parameter(show=False, negative="")] = False,
 ) -> int:
-    """Run a worker until SIGINT or SIGTERM. A second signal does not wait for running jobs."""
+    """Run a worker, with upkeep, until SIGINT or SIGTERM. A second signal does not wait for running jobs."""
     plan = WorkerPlan(app_path=app, queues=queues, concurrency=concurrency, lease=lease, grace=grace)
     if not 1 <= processes <= MAX_PROCESSES:
         raise InvalidInput(f"--processes must lie between 1 and {MAX_PROCESSES}", field="processes")
+    if lease is not None:
+        checked_lease(lease, "--lease")
+    if not 0 <= grace <= MAX_GRACE_SECONDS:
+        raise InvalidInput(f"--grace must lie between 0 and {MAX_GRACE_SECONDS} seconds", field="grace")
     log_to_stderr()
     if processes == 1:
         return run_long(lambda: _work(plan, url, supervised=supervised))

@@ -278,8 +278,12 @@ def _attempt(job: Job, ended: Ended) -> Attempt | None:
     )
 
 
+_SPOKEN: Final = {Move.REOPEN: "retry"}
+"""Moves that people know by another name."""
+
+
 def _moved(job: Job, move: Move) -> State:
     target = after(job.state, move)
     if target is None:
-        raise IllegalMove(job.id, job.state, move.value)
+        raise IllegalMove(job.id, job.state, _SPOKEN.get(move, move.value))
     return target

@@ -6,6 +6,7 @@ infinities, lone surrogates, too deep or too large values) is refused before any
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, cast
@@ -15,8 +16,11 @@ from headrace.core.states import State, four_words
 from headrace.errors import InvalidInput, TooLarge
 
 MAX_DEPTH: Final = 64
+MAX_DIGITS: Final = 4300
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 MAX_INSTANT_MS: Final = 253_402_300_799_999
+
+_LONG_NUMBER: Final = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS + 1}}}")
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -44,6 +48,9 @@ def checked(text: str, *, limit: int = MAX_PAYLOAD_BYTES, what: str = "payload")
         raise TooLarge(msg, field=what)
     if "\\u" in text and _has_lone_escape(text):
         msg = f"{what} holds a lone surrogate, which is not text"
+        raise InvalidInput(msg, field=what)
+    if len(text) > MAX_DIGITS and _has_long_number(text):
+        msg = f"{what} holds a number of more than {MAX_DIGITS} digits"
         raise InvalidInput(msg, field=what)
     if depth_of(text) > MAX_DEPTH:
         msg = f"{what} is nested more than {MAX_DEPTH} levels deep"
@@ -190,6 +197,17 @@ def _unique_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         msg = f"the key {twice!r} stands twice in one object"
         raise ValueError(msg)
     return value
+
+
+def _has_long_number(text: str) -> bool:
+    """Whether Python would refuse to read a number back (``sys.set_int_max_str_digits``)."""
+    if _LONG_NUMBER.search(text) is None:
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return True
+    return False
 
 
 def _has_lone_escape(text: str) -> bool:

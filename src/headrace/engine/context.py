@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from headrace.core import wire
+from headrace.core.outcomes import showable
 from headrace.core.request import EnqueueRequest
 from headrace.core.wire import Json
 from headrace.errors import InvalidInput, MisuseError
@@ -151,7 +152,7 @@ class Context:
     def log(self, message: str, *, level: str = "info", **data: Json) -> None:
         """Adds a line to the job's own log, shown with the job."""
         encoded = wire.encode(data, limit=MAX_NOTE_BYTES, what="log data") if data else None
-        self._link.log(level, message, encoded)
+        self._link.log(showable(str(level)), showable(str(message)), encoded)
 
     def checkpoint(self, data: Json) -> Pending[None]:
         """Keeps ``data`` for the next attempt, which finds it in ``saved``."""

@@ -51,22 +51,23 @@ def new_job(  # noqa: PLR0913 - a job is made of exactly these
         facts=facts,
         placement=placement,
         on_conflict=OnConflict.EXISTING if unique is None else unique.on_conflict,
-        receipt=_receipt(request, facts, placement, now),
+        receipt=_receipt(request, facts, now),
     )
 
 
-def _receipt(request: EnqueueRequest, facts: Facts, placement: Placement, now: int) -> Receipt | None:
+def _receipt(request: EnqueueRequest, facts: Facts, now: int) -> Receipt | None:
     if request.idempotency_key is not None:
+        # Only what the caller said: a default of the job type that changes makes no other body (C31).
         scheduled = request.delay_ms if request.due_at is None else request.due_at
         body = body_digest(
             facts.type,
             facts.payload,
-            facts.queue,
-            str(placement.priority),
+            str(request.queue),
+            str(request.priority),
             str(scheduled),
             facts.unique_key or "",
             facts.batch_id or "",
-            str(facts.max_attempts),
+            str(request.max_attempts),
             str(request.timeout_ms),
         )
         return Receipt(

@@ -14,12 +14,13 @@ from headrace.core.ids import checked_name
 from headrace.core.job import History, Job
 from headrace.core.outcomes import CancelAsked, RetryAsked
 from headrace.core.request import MAX_BULK, EnqueueRequest
-from headrace.engine.enqueue import new_job
+from headrace.engine.enqueue import IDEMPOTENCY_PREFIX, new_job
 from headrace.engine.operations import CancelAnswer, Stats, TypeInfo
 from headrace.engine.published import PublishedTypes
 from headrace.engine.registry import EMPTY, Registry
 from headrace.errors import (
     DuplicateJob,
+    IdempotencyMismatch,
     InvalidInput,
     JobNotFound,
     StoreUnavailable,
@@ -85,7 +86,11 @@ class LocalOperations:
             raise TooLarge(msg, field="jobs")
         now = self._clock.now()
         jobs = [await self._checked(index, request, now) for index, request in enumerate(requests)]
-        answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
+        try:
+            answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
+        except IdempotencyMismatch as error:
+            given = error.key.removeprefix(IDEMPOTENCY_PREFIX)
+            raise IdempotencyMismatch(given, error.job_id) from error
         self._store.wake(self._namespace, frozenset(job.facts.queue for job in jobs))
         return answers
 

@@ -94,7 +94,7 @@ class PayloadSchema:
 
     def _invalid(self, error: ValidationError) -> InvalidPayload:
         found = tuple(
-            FieldError(pointer=_pointer(one["loc"]), message=one["msg"])
+            FieldError(pointer=_pointer(one["loc"]), message=one["msg"].removeprefix("Value error, "))
             for one in error.errors(include_url=False, include_context=False, include_input=False)
         )
         return InvalidPayload(self.job_type, found)

@@ -14,6 +14,7 @@ from headrace.core.outcomes import Report
 from headrace.core.policy import Policy
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
+from headrace.core.value import value
 from headrace.engine.local import ENDED_HINT, LocalOperations
 from headrace.engine.operations import TypeInfo
 from headrace.engine.published import PublishedTypes
@@ -63,7 +64,7 @@ class Claim:
     lease_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Reported:
     """The answer to a report: the state the job is in by it, or that the lease was lost."""
 

@@ -10,6 +10,7 @@ such as ``..`` from being a way out of the root.
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -140,9 +141,7 @@ class DiskFiles:
             some = data[index : index + 500]
             known = await self._records.records(self._namespace, KIND, [path.name for path in some])
             orphans += [path for path in some if path.name not in known]
-        for path in orphans:
-            await in_thread(path.unlink, missing_ok=True)
-        return len(orphans)
+        return sum([await in_thread(_removed, path) for path in orphans])
 
 
 async def _copy(chunks: AsyncIterator[bytes], writing: "_Writing") -> None:
@@ -182,6 +181,7 @@ class _Writing:
         for needed in (folder.parent, folder, self._part.parent, self._target.parent.parent):
             needed.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(self._handle, fcntl.LOCK_EX)  # kept while it is being written, however slowly: see sweep
 
     def write(self, block: bytes) -> None:
         self.size += len(block)
@@ -194,6 +194,7 @@ class _Writing:
             view = view[os.write(self._handle, view) :]
 
     def finish(self) -> str:
+        os.utime(self._handle)
         os.fsync(self._handle)
         self._close()
         self._target.parent.mkdir(mode=0o700, exist_ok=True)
@@ -240,6 +241,22 @@ def _untouched_since(folder: Path, before: int) -> Sequence[Path]:
             if path.is_file() and path.stat().st_mtime_ns // 1_000_000 < before:
                 found.append(path)
     return found
+
+
+def _removed(path: Path) -> bool:
+    """Removes a file, unless it is still being written."""
+    with contextlib.suppress(FileNotFoundError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        except BlockingIOError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(handle)
+    return False
 
 
 def _record(stored: StoredFile) -> Record:

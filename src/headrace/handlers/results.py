@@ -1,8 +1,9 @@
 """What the built-in handlers have in common: results as JSON clients read them, checked texts."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -20,7 +21,19 @@ class Result(Camel):
     success: Literal[True] = True
 
 
+_FILE_ID: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+
+
+def _file_id(text: str) -> str:
+    if re.fullmatch(_FILE_ID.removesuffix("$"), text) is None:
+        msg = "not the id of a stored file; `headrace files put` prints one"
+        raise ValueError(msg)
+    return text
+
+
 FileId = Annotated[
-    str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="The id of a stored file")
+    str,
+    Field(description="The id of a stored file", json_schema_extra={"pattern": _FILE_ID}),
+    AfterValidator(_file_id),
 ]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]

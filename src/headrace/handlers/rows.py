@@ -18,6 +18,7 @@ MAX_ROW_BYTES: Final = 1024 * 1024
 MAX_COLUMNS: Final = 1000
 MAX_HEADER_CHARS: Final = 32 * 1024
 MAX_EFFORT: Final = 32 * MAX_ROW_BYTES
+_MAX_FIELD: Final = 2 * MAX_ROW_BYTES + 1
 _BOM: Final = b"\xef\xbb\xbf"
 _UNFINISHED: Final = "unexpected end of data"
 
@@ -136,6 +137,9 @@ async def _records(
     waiting = b""
     end = offset
     effort = 0
+    # The limit of the whole process. A field that passed it would end inside its quotes, and the lines
+    # behind would be taken for rows.
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
     async with aclosing(_lines(chunks)) as lines:
         async for line in lines:
             waiting += line if end else line.removeprefix(_BOM)
@@ -160,9 +164,14 @@ def _check_effort(size: int, effort: int, end: int) -> None:
 
 
 def _fields(record: bytes) -> tuple[list[str] | None, str | None]:
+    wrong = None
     try:
-        return next(csv.reader([record.decode()], strict=True)), None
+        text = record.decode()
     except UnicodeDecodeError:
-        return None, "not UTF-8 text"
+        text, wrong = record.decode(errors="replace"), "not UTF-8 text"
+    try:
+        fields = next(csv.reader([text], strict=True))
     except csv.Error as error:
-        return None, str(error)
+        # An open quote comes first: the row goes on, whatever else is wrong with it.
+        return None, _UNFINISHED if str(error) == _UNFINISHED else wrong or str(error)
+    return (fields, None) if wrong is None else (None, wrong)

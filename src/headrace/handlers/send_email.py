@@ -29,7 +29,11 @@ MAX_BODY_CHARS: Final = 500_000
 
 Recipient = Annotated[
     str,
-    Field(max_length=MAX_ADDRESS_CHARS, pattern=ADDRESS_PATTERN, examples=["user@example.com"]),
+    Field(
+        max_length=MAX_ADDRESS_CHARS,
+        json_schema_extra={"pattern": ADDRESS_PATTERN},
+        examples=["user@example.com"],
+    ),
     AfterValidator(checked_address),
 ]
 Subject = Annotated[str, Field(max_length=MAX_SUBJECT_CHARS, pattern=SUBJECT_PATTERN)]

@@ -54,8 +54,21 @@ def _safe_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def _http_url(text: str) -> str:
+    if not text.lower().startswith(("http://", "https://")):
+        msg = "must begin with http:// or https://"
+        raise ValueError(msg)
+    return text
+
+
 Url = Annotated[
-    str, Field(max_length=2048, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://", examples=["https://example.com/hook"])
+    str,
+    Field(
+        max_length=2048,
+        json_schema_extra={"pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://"},
+        examples=["https://example.com/hook"],
+    ),
+    AfterValidator(_http_url),
 ]
 EventType = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
 WebhookId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]

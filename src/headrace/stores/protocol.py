@@ -98,7 +98,8 @@ class JobStore(Protocol):
           ``reject`` raises DuplicateJob for the whole call. Of two equal keys in one call the
           later is the newer.
         - ``replace`` changes payload, tags, priority, due time and rank of a holder that is pending
-          and keeps its id, batch and created time. A blocked or processing holder is existing.
+          and keeps its id, batch and created time. A blocked or processing holder is existing, and so
+          is one of another type, whose handler would not understand the payload.
         - A receipt that is still good answers EXISTING with its job's id, even if that job has ended
           or was erased (C31). Another body raises IdempotencyMismatch.
         - With ``parent`` nothing is written unless that fence still holds (C12), else LeaseLost.

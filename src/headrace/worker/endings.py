@@ -60,20 +60,29 @@ def succeeded(kind: Registered, value: object) -> Outcome:
 
 def raised(kind: Registered, error: BaseException, now: int) -> Outcome:
     """The handler raised, or its payload did not fit."""
-    match error:
-        case Snooze(delay=delay):
-            return Snoozed(delay_ms=max(0, round(delay * 1000)), reason=_text(error))
-        case Cancel():
-            return Stopped(reason=_text(error))
-        case _:
-            info = ErrorInfo(
-                type=type(error).__name__,
-                message=_text(error),
-                error_class=classify(error, kind.rules),
-                traceback=_traceback(error),
-                retry_after_ms=retry_after_ms(error, now),
-            )
-            return Failed(error=info, backoff=kind.rules.backoff_for(error))
+    try:
+        match error:
+            case Snooze(delay=delay):
+                return Snoozed(delay_ms=max(0, round(delay * 1000)), reason=_text(error))
+            case Cancel():
+                return Stopped(reason=_text(error))
+            case _:
+                return Failed(
+                    error=_info(error, classify(error, kind.rules), retry_after_ms(error, now)),
+                    backoff=kind.rules.backoff_for(error),
+                )
+    except Exception:  # boundary: what an error says of itself may raise too, and it is still reported
+        return Failed(error=_info(error, ErrorClass.TRANSIENT, None))
+
+
+def _info(error: BaseException, error_class: ErrorClass, retry_after: int | None) -> ErrorInfo:
+    return ErrorInfo(
+        type=type(error).__name__,
+        message=_text(error),
+        error_class=error_class,
+        traceback=_traceback(error),
+        retry_after_ms=retry_after,
+    )
 
 
 def settled(held: Held, outcome: Outcome | None) -> Outcome:

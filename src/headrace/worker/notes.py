@@ -57,7 +57,7 @@ class _Draft:
 class Notes:
     """The ``Outbox`` of a worker."""
 
-    def __init__(self, work: WorkSource, on_lost: Callable[[frozenset[str]], None]) -> None:
+    def __init__(self, work: WorkSource, on_lost: Callable[[frozenset[Holder]], None]) -> None:
         self._work = work
         self._on_lost = on_lost
         self._lock = threading.Lock()
@@ -148,6 +148,7 @@ class Notes:
             task.cancel()
 
     async def _write(self, drafts: dict[Holder, _Draft]) -> None:
+        self._drop_superseded(drafts)
         try:
             lost = await self._work.note([draft.note(holder) for holder, draft in drafts.items()])
         except (StoreError, asyncio.CancelledError):
@@ -167,7 +168,19 @@ class Notes:
                 else:
                     done.set_result(None)
         if lost:
-            self._on_lost(lost)
+            self._on_lost(frozenset(holder for holder in drafts if holder.job_id in lost))
+
+    def _drop_superseded(self, drafts: dict[Holder, _Draft]) -> None:
+        """Leaves out what a past attempt still tells of a job that tells under a newer fence.
+
+        The store names lost jobs by their id, which must not be taken for the newer attempt's.
+        """
+        newest: dict[str, int] = {}
+        for holder in drafts:
+            newest[holder.job_id] = max(holder.fence, newest.get(holder.job_id, 0))
+        for holder in [one for one in drafts if one.fence < newest[one.job_id]]:
+            for done in drafts.pop(holder).waiting:
+                done.set_exception(LeaseLost(holder.job_id, holder.fence))
 
     async def _enqueue(
         self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
@@ -177,7 +190,7 @@ class Notes:
         except BaseException as error:  # boundary: belongs to the handler that waits for it
             done.set_exception(error)
             if isinstance(error, LeaseLost):
-                self._on_lost(frozenset({holder.job_id}))
+                self._on_lost(frozenset({holder}))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)

@@ -6,7 +6,7 @@ from typing import Final
 
 from headrace.core.outcomes import Released, Report
 from headrace.engine.registry import Registry
-from headrace.engine.work import WorkerHello, WorkSource
+from headrace.engine.work import Holder, WorkerHello, WorkSource
 from headrace.worker import endings
 from headrace.worker.buffer import Buffer
 from headrace.worker.events import OnEvent, StopAsked
@@ -164,10 +164,10 @@ class Organs:
     def _superseded(self, batch: Sequence[Held]) -> None:
         self.stop_all(batch, Why.LOST)
 
-    def _lost_by_note(self, job_ids: frozenset[str]) -> None:
-        for job_id in job_ids:
-            held = self.holdings.get(job_id)
-            if held is not None:
+    def _lost_by_note(self, holders: frozenset[Holder]) -> None:
+        for holder in holders:
+            held = self.holdings.get(holder.job_id)
+            if held is not None and held.job.fence == holder.fence:
                 self.stop_one(held, Why.LOST)
 
     def _give_up(self, held: Held) -> None:

@@ -4,6 +4,8 @@ Each is watched by a thread of the ``child`` crew, which speaks the protocol of 
 child that dies costs the job that ran in it, and nobody else.
 """
 
+import os
+import select
 import subprocess
 import sys
 import threading
@@ -27,6 +29,8 @@ from headrace.worker.settings import WorkerSettings
 
 OPENS_WITHIN: Final = 60.0
 STARTS_TRIED: Final = 3
+LOOK_MS: Final = 500
+ENDS_WITHIN: Final = 5.0
 
 
 class _Gone(Exception):
@@ -41,6 +45,10 @@ class _ChildProcess:
             [sys.executable, "-m", "headrace.worker.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self._out: SimpleQueue[Message | None] = SimpleQueue()
+        self._heard = b""
+        self._says = select.poll()
+        if self._process.stdout is not None:
+            self._says.register(self._process.stdout, select.POLLIN)
         threading.Thread(target=self._write, name="headrace-child-writer", daemon=True).start()
         too_late = threading.Timer(OPENS_WITHIN, self.kill)
         too_late.daemon = True
@@ -77,12 +85,39 @@ class _ChildProcess:
         self._out.put(message)
 
     def receive(self) -> Message:
-        """Waits for what the child says. Raises _Gone when it has ended."""
-        line = b"" if self._process.stdout is None else self._process.stdout.readline()
-        if not line:
+        """Waits for what the child says. Raises _Gone when it has ended, or does not make sense any more."""
+        while b"\n" not in self._heard:
+            said = self._read()
+            if not said:
+                self._end()
+                raise _Gone
+            self._heard += said
+        line, _, self._heard = self._heard.partition(b"\n")
+        try:
+            return messages.load(line)
+        except ValueError as error:
+            self.kill()
             self._process.wait()
-            raise _Gone
-        return messages.load(line)
+            raise _Gone from error
+
+    def _read(self) -> bytes:
+        """What the child says next; nothing once it has ended.
+
+        A process that the handler forked may keep the pipe open after that, so the child itself is
+        looked at too.
+        """
+        while not self._says.poll(LOOK_MS):
+            if self.exit_code is not None and not self._says.poll(0):
+                return b""
+        return b"" if self._process.stdout is None else os.read(self._process.stdout.fileno(), 65_536)
+
+    def _end(self) -> None:
+        """Waits for the end of a child that says nothing more: a handler may have closed the pipe."""
+        try:
+            self._process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
 
     def terminate(self) -> None:
         """SIGTERM."""
@@ -151,6 +186,9 @@ class Processes:
                     return None
                 if talk.started:
                     return _crashed(f"the child process ended with {child.reason} while it ran this job")
+            except BaseException:
+                child.kill()  # nobody knows what it would say next
+                raise
             finally:
                 self._give_back(held, child)
         return _cannot(held, "child processes end before they start the job")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Final
 
-from headrace.core.outcomes import Outcome
+from headrace.core.outcomes import ErrorInfo, Failed, Outcome
 from headrace.worker.endings import Interrupted
 from headrace.worker.held import Held
 
@@ -106,6 +106,9 @@ class Crew:
             seat.leave()
         except Interrupted:
             seat.leave()
+        except BaseException as error:  # boundary: a thread that dies would leave its job running for ever
+            seat.leave()
+            outcome = Failed(error=ErrorInfo(type=type(error).__name__, message=repr(error)))
         return outcome
 
     def _tell(self) -> None:

@@ -9,6 +9,7 @@ import apsw
 
 from headrace.errors import UsedAfterFork
 from headrace.stores.sqlite import migrating
+from headrace.stores.sqlite.alarm import alarm_on
 from headrace.stores.sqlite.committing import Committer, Failed
 from headrace.stores.sqlite.connection import WAL_LIMIT, keep_wal_on_close, open_writer
 from headrace.stores.sqlite.descriptors import DESCRIPTORS
@@ -58,7 +59,12 @@ class Database:
         self._header: bytes | None = None
         self._readers = None if location.path is None else Readers(location)
         self._hints = Hints(self._poke)
-        duties = Duties(is_awaited=self._is_awaited, look=self._look, tick=self._tick)
+        duties = Duties(
+            is_awaited=self._is_awaited,
+            look=self._look,
+            tick=self._tick,
+            alarm=None if location.path is None else alarm_on(Path(f"{location.path}-wal")),
+        )
         self._writer = Writer(committer, self._pace, duties)
 
     async def write(self, op: Callable[[Write], T], *, rows: int = 1, urgent: bool = False) -> T:
@@ -149,17 +155,18 @@ class Database:
     def _is_awaited(self) -> bool:
         return self._readers is not None and self._hints.awaited
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
         """Notices that another process has committed: this connection's own commits do not count."""
         header = None if self._guard is None else self._guard.header()
         if header is not None and header == self._header:
-            return
+            return False
         self._header = header
         version = self._data_version()
         if version != self._version:
             self._version = version
             self._pace.contended()
             self._hints.give_everywhere()
+        return True
 
     def _tick(self) -> None:
         if self._guard is not None:

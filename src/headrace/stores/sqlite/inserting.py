@@ -44,6 +44,7 @@ class _Standing:
 
     id: str
     state: str
+    type: str
     seq: int = 0
     new: int | None = None
 
@@ -78,12 +79,15 @@ class _KeyedInsertion:
         standing = None if lock is None else self._holders.get(lock)
         if lock is None or standing is None:
             if lock is not None:
-                self._holders[lock] = _Standing(new.facts.id, new.placement.state, new=len(self._fresh))
+                self._holders[lock] = _Standing(
+                    new.facts.id, new.placement.state, new.facts.type, new=len(self._fresh)
+                )
             self._fresh.append(new)
             return Inserted(kind=InsertKind.INSERTED, job_id=new.facts.id)
         if new.on_conflict is OnConflict.REJECT:
             raise DuplicateJob(lock, standing.id)
-        if new.on_conflict is OnConflict.REPLACE and standing.state == State.PENDING:
+        replaceable = standing.state == State.PENDING and standing.type == new.facts.type
+        if new.on_conflict is OnConflict.REPLACE and replaceable:
             self._replace(standing, new)
             return Inserted(kind=InsertKind.REPLACED, job_id=standing.id)
         return Inserted(kind=InsertKind.EXISTING, job_id=standing.id)
@@ -119,7 +123,7 @@ class _KeyedInsertion:
             return {}
         given = {"namespace": self._insertion.namespace, "locks": texts(locks)}
         found = rows(self._write.db, _SQL["holders"], given)
-        return {lock: _Standing(job_id, state, seq=seq) for lock, seq, job_id, state in found}
+        return {lock: _Standing(job_id, state, kind, seq=seq) for lock, seq, job_id, state, kind in found}
 
 
 def _has_key(new: NewJob) -> bool:

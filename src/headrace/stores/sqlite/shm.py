@@ -42,21 +42,24 @@ class ShmProbe:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files = {f"{path}{end}": file_id(f"{path}{end}") for end in ("", "-wal", "-shm")}
+        self._files = {f"{path}{end}": file_id(f"{path}{end}") for end in ("-shm", "", "-wal")}
         self._fd = _open(f"{path}-shm")
-        self._pid = os.getpid()
+        self._fine = {os.getpid(), None}
 
     def lost_in_transaction(self) -> bool:
-        """As ``lost``; and whether SQLite believes to hold the writer's lock while nobody holds it."""
-        holder = self._holder(_WRITE_BYTE)
-        return holder not in {self._pid, None} or self.lost()
+        """Whether SQLite believes to hold the writer's lock and does not, or writes to files nobody sees.
+
+        Part of every commit, so it looks only at what a second library cannot help to leave behind.
+        """
+        shm = f"{self._path}-shm"
+        return self._holder(_WRITE_BYTE) not in self._fine or file_id(shm) != self._files[shm]
 
     def lost(self) -> bool:
-        """Whether the file, or the lock that every open connection holds, has gone. Costs 5 µs."""
+        """Whether a file, or the lock that every open connection holds, has gone."""
         if any(file_id(path) != file for path, file in self._files.items()):
             return True
         # The kernel names one holder; beside other processes it may name one of them.
-        return not self._is_shared() and self._holder(_USER_BYTE) not in {self._pid, None}
+        return not self._is_shared() and self._holder(_USER_BYTE) not in self._fine
 
     def header(self) -> bytes | None:
         """What every commit of anybody changes; None if it cannot be read. Costs a microsecond."""
