@@ -114,3 +114,9 @@ def test_time_limit_above_the_cap_does_not_shrink():
 
 def test_no_time_limit_stays_none():
     assert Policy(timeout_growth=2).next_timeout_ms(None) is None
+
+
+def test_c50_back_off_of_a_kind_that_only_a_newer_version_knows_is_the_default():
+    newer = json.loads(Policy().dumps()) | {"backoff": {"shape": "fibonacci"}}
+
+    assert Policy.loads(json.dumps(newer)) == Policy()

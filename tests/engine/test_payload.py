@@ -189,3 +189,13 @@ def test_result_with_a_number_that_could_not_be_read_back_is_refused() -> None:
 
     with pytest.raises(InvalidInput, match="digits"):
         PayloadSchema("large", large).encode_result(10**5000)
+
+
+def test_c9_numbers_that_json_has_not_are_refused_in_untyped_parameters():
+    def keep(data: Any) -> None: ...
+
+    schema = PayloadSchema("keep", keep)
+
+    with pytest.raises(InvalidInput):
+        schema.encode_call(({"x": [math.nan]},), {})
+    assert schema.encode_call(({"x": None, "y": "NaN"},), {}) == '{"data":{"x":null,"y":"NaN"}}'

@@ -164,6 +164,14 @@ class Backoff:
             raise InvalidInput(msg, field="backoff") from error
 
 
+def stored_backoff(value: Mapping[str, object], default: Backoff) -> Backoff:
+    """A back-off from the store; ``default`` for a kind that only a newer version knows (C50)."""
+    try:
+        return Backoff.from_json(value)
+    except InvalidInput:
+        return default
+
+
 _DEFAULTS: Final[Mapping[str, object]] = {
     "base_ms": 0,
     "factor": 2.0,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from headrace.core import place
-from headrace.core.backoff import Backoff
+from headrace.core.backoff import stored_backoff
 from headrace.core.job import AttemptOutcome, Isolation, Job, Transition
 from headrace.core.outcomes import (
     MAX_MESSAGE_CHARS,
@@ -125,7 +125,7 @@ def _retry_delay(job: Job, event: Failed, policy: Policy, failures: int, rng: ra
     if event.error.error_class is ErrorClass.RESOURCE:
         return policy.resource_backoff.delay_ms(failures, rng)
     own = job.facts.backoff
-    backoff = policy.backoff if own is None else Backoff.from_json(json.loads(own))
+    backoff = policy.backoff if own is None else stored_backoff(json.loads(own), policy.backoff)
     return backoff.delay_ms(failures, rng)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self, cast
 
-from headrace.core.backoff import Backoff, Jitter
+from headrace.core.backoff import Backoff, Jitter, stored_backoff
 from headrace.errors import InvalidInput
 
 HOUR_MS: Final = 3_600_000
@@ -103,7 +103,9 @@ class Policy:
         """Reads what ``dumps`` wrote; fields a newer version added are passed over."""
         raw = cast("Mapping[str, Any]", json.loads(text))
         fields: dict[str, Any] = {name: raw[name] for name in _PLAIN if name in raw}
-        fields |= {name: Backoff.from_json(raw[name]) for name in _BACKOFFS if name in raw}
+        fields |= {
+            name: stored_backoff(raw[name], default) for name, default in _BACKOFFS.items() if name in raw
+        }
         kept: Mapping[str, Any] = raw.get("retention", {})
         fields["retention"] = Retention(**{k: v for k, v in kept.items() if k in Retention.__slots__})
         return cls(**fields)
@@ -118,4 +120,8 @@ _PLAIN: Final = (
     "timeout_cap_ms",
     "retry_after_cap_ms",
 )
-_BACKOFFS: Final = ("backoff", "resource_backoff", "crash_backoff")
+_BACKOFFS: Final = {
+    "backoff": DEFAULT_BACKOFF,
+    "resource_backoff": RESOURCE_BACKOFF,
+    "crash_backoff": CRASH_BACKOFF,
+}

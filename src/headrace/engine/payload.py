@@ -43,6 +43,8 @@ class PayloadSchema:
         try:
             checked: object = self._adapter.validate_python(named, by_alias=False, by_name=True)
             text = self._adapter.dump_json(checked).decode()
+            if "null" in text:
+                _refuse_non_numbers(checked)
         except ValidationError as error:
             raise self._invalid(error) from error
         except (ValueError, pydantic_core.PydanticSerializationError) as error:
@@ -98,6 +100,13 @@ class PayloadSchema:
             for one in error.errors(include_url=False, include_context=False, include_input=False)
         )
         return InvalidPayload(self.job_type, found)
+
+
+def _refuse_non_numbers(value: object) -> None:
+    """NaN and infinity in an untyped parameter would be kept as null. Raises InvalidInput."""
+    text = pydantic_core.to_json(value, fallback=repr)
+    if b"NaN" in text or b"Infinity" in text:
+        wire.decode(text, what="payload")
 
 
 def _pointer(parts: tuple[int | str, ...]) -> str:

@@ -19,7 +19,14 @@ from headrace.core.policy import ErrorClass
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
 from headrace.core.unique import OnConflict, Unique, Until
-from headrace.errors import FieldError, HeadraceError, InvalidPayload, LeaseLost
+from headrace.errors import (
+    DuplicateJob,
+    FieldError,
+    HeadraceError,
+    IdempotencyMismatch,
+    InvalidPayload,
+    LeaseLost,
+)
 from headrace.settings import Settings
 
 Message = Mapping[str, Any]
@@ -134,6 +141,10 @@ def error_out(error: BaseException) -> dict[str, Any]:
             fields |= {"job_id": job_id, "fence": fence}
         case InvalidPayload(job_type=job_type, errors=errors):
             fields |= {"job_type": job_type, "errors": [asdict(one) for one in errors]}
+        case DuplicateJob(unique_key=key, existing_id=job_id):
+            fields |= {"key": key, "job_id": job_id}
+        case IdempotencyMismatch(key=key, job_id=job_id):
+            fields |= {"key": key, "job_id": job_id}
         case _:
             pass
     return fields
@@ -146,6 +157,10 @@ def error_in(raw: Message) -> HeadraceError:
             return LeaseLost(raw["job_id"], raw["fence"])
         case "InvalidPayload":
             return InvalidPayload(raw["job_type"], tuple(FieldError(**one) for one in raw["errors"]))
+        case "DuplicateJob":
+            return DuplicateJob(raw["key"], raw["job_id"])
+        case "IdempotencyMismatch":
+            return IdempotencyMismatch(raw["key"], raw["job_id"])
         case name:
             return _named(name, raw["message"])
 

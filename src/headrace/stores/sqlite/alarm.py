@@ -30,7 +30,7 @@ class Alarm:
     def clear(self) -> None:
         """Takes the message; ``set`` asks for the next one."""
         self._set = False
-        with suppress(BlockingIOError):
+        with suppress(OSError):
             os.read(self.descriptor, _READ_AT_ONCE)
 
     def close(self) -> None:
