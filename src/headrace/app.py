@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from headrace.clock import Clock, StoreClock
 from headrace.core.ids import checked_name
+from headrace.core.policy import Retention
 from headrace.core.request import EnqueueRequest
 from headrace.engine.handle import Handle
 from headrace.engine.job_type import JobDecorator
@@ -88,6 +89,7 @@ class App:
         timeout: float | None = None,
         runs: Runs | str | None = None,
         memory_limit_mb: int | None = None,
+        retention: Retention | None = None,
     ) -> JobDecorator:
         """Registers the decorated handler as a job type. ``timeout`` is in seconds per attempt."""
         options = JobOptions(
@@ -99,6 +101,7 @@ class App:
             timeout=timeout,
             runs=None if runs is None else Runs(runs),
             memory_limit_mb=memory_limit_mb,
+            retention=retention or Retention(),
         )
         return JobDecorator(self, options)
 

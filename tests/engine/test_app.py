@@ -16,6 +16,7 @@ from headrace import (
     JobNotFound,
     ManualClock,
     OnConflict,
+    Retention,
     Settings,
     State,
     UnknownJobType,
@@ -343,3 +344,13 @@ async def test_a_changed_default_of_the_type_makes_no_other_body(tmp_path: Path)
         again = await recount.using(idempotency_key="k").enqueue(n=1)
 
     assert (again.id, again.kind) == (first.id, InsertKind.EXISTING)
+
+
+def test_a_job_type_may_say_how_long_its_ended_jobs_stay() -> None:
+    app = App("sqlite://", settings=Settings())
+    kept = Retention(completed_age_ms=24 * 3_600_000, completed_count=100, failed_count=1000)
+
+    @app.job(retention=kept)
+    async def process_file(file_id: str) -> None: ...
+
+    assert process_file.registered.info.policy.retention == kept
