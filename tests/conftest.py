@@ -1,10 +1,15 @@
-"""What every test gets: asyncio for `async def` tests, and the Hypothesis profiles."""
+"""What every test gets: asyncio for `async def` tests, the Hypothesis profiles, and PostgreSQL if it asks."""
 
 import inspect
 import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.servers.postgres import PostgresServer
+from tests.servers.shared import ELSEWHERE, SHARED
 
 # The stores' speed varies with the disk, so examples have no deadline of their own.
 settings.register_profile("default", deadline=None, max_examples=50)
@@ -27,3 +32,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+# ------------------------------------------------------------ PostgreSQL
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        SHARED.drop_copies()
+
+
+def pytest_sessionfinish() -> None:
+    SHARED.close()
+
+
+@pytest.fixture
+def start_postgres() -> Iterator[Callable[..., PostgresServer]]:
+    """``PostgresServer.start`` for tests that stop, kill or replicate a server; all are closed afterwards."""
+    if os.environ.get(ELSEWHERE):
+        pytest.skip(f"{ELSEWHERE} names a server that tests may not stop, kill or replicate")
+    with ExitStack() as servers:
+        yield lambda *place, **how: servers.enter_context(PostgresServer.start(*place, **how))
