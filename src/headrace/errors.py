@@ -90,7 +90,12 @@ class TooLarge(InvalidInput):
 
 
 class Refused(HeadraceError):
-    """The request is well formed but the present state does not allow it. Nothing was written."""
+    """The request is well formed but the present state does not allow it. Nothing was written.
+
+    ``index`` says which of several requests was refused, from 0, where that is known.
+    """
+
+    index: int | None = None
 
 
 class DuplicateJob(Refused):

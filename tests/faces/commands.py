@@ -17,7 +17,7 @@ import pytest
 
 from headrace import cli
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 """How long a process may take to say something before a test gives up."""
 
 APP = '''
@@ -85,6 +85,7 @@ class Running:
             text=True,
         )
         self.seen: list[str] = []
+        self._unheard: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -96,13 +97,17 @@ class Running:
         self._lines.put(None)
 
     def line_with(self, text: str) -> str:
-        """The next line on stderr that holds the text."""
-        while True:
-            line = self._lines.get(timeout=WAIT_S)
-            assert line is not None, f"ended without {text!r}: {''.join(self.seen)}"
-            self.seen.append(line)
-            if text in line:
-                return line
+        """The first line on stderr that holds the text and was not given before.
+
+        Processes that start side by side may speak in any order.
+        """
+        while (line := next((one for one in self._unheard if text in one), None)) is None:
+            came = self._lines.get(timeout=WAIT_S)
+            assert came is not None, f"ended without {text!r}: {''.join(self.seen)}"
+            self.seen.append(came)
+            self._unheard.append(came)
+        self._unheard.remove(line)
+        return line
 
     def until_closed(self) -> None:
         """Waits until nobody holds stderr any more: the process and its children have ended."""

@@ -20,6 +20,8 @@ from tests.builders import SUCCESS, claim, settle
 
 JSON_TYPE = {"content-type": "application/json"}
 BASE = "http://localhost:8787"
+PATIENCE_S = 60
+"""How long a server may take to answer before a test gives up."""
 
 
 def an_app(url: str = "sqlite://", clock: ManualClock | None = None) -> App:
@@ -108,16 +110,16 @@ def listening(app: Any) -> Iterator[int]:
         thread = threading.Thread(target=server.run, args=([sock],))
         thread.start()
         try:
-            assert started.wait(10)
+            assert started.wait(PATIENCE_S)
             yield sock.getsockname()[1]
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(PATIENCE_S)
 
 
 def raw_exchange(port: int, request: bytes) -> bytes:
     """Sends bytes as they are and reads until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.sendall(request)
         parts = []
         while part := connection.recv(65536):

@@ -41,7 +41,7 @@ def test_workers_are_supervised(folder):
         assert again not in children
         assert process.ended() == 0
         process.until_closed()
-    assert sum("worker_stopped" in line for line in process.seen) == 2
+    assert sum("worker_stopped" in line for line in process.seen) == 2, process.seen
 
 
 def test_workers_stop_when_their_supervisor_is_killed(folder):
@@ -53,7 +53,7 @@ def test_workers_stop_when_their_supervisor_is_killed(folder):
         process.ended()
 
         process.until_closed()
-    assert sum("worker_stopped" in line for line in process.seen) == 2
+    assert sum("worker_stopped" in line for line in process.seen) == 2, process.seen
 
 
 def test_wrong_usage_is_told_before_any_process_starts(headrace):

@@ -243,7 +243,22 @@ async def test_bulk_with_one_duplicate_to_reject_enqueues_nothing(service):
 
     answer = await service.post([MAIL, MAIL | {"uniqueKey": "k", "onConflict": "reject"}], path="/jobs/bulk")
 
-    problem_of(answer, 409)
+    problem = problem_of(answer, 409)
+    assert problem["code"] == "duplicate-job"
+    assert problem["detail"].startswith("job 1: ")
+    assert [one["pointer"] for one in problem["errors"]] == ["#/1/uniqueKey"]
+    assert await service.total() == 1
+
+
+async def test_bulk_with_one_other_body_under_a_known_key_enqueues_nothing(service):
+    await service.enqueued(idempotencyKey="k")
+
+    answer = await service.post([MAIL, MAIL | {"idempotencyKey": "k", "queue": "other"}], path="/jobs/bulk")
+
+    problem = problem_of(answer, 422)
+    assert problem["code"] == "idempotency-mismatch"
+    assert problem["detail"].startswith("job 1: ")
+    assert [one["pointer"] for one in problem["errors"]] == ["#/1/idempotencyKey"]
     assert await service.total() == 1
 
 

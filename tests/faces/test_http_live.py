@@ -9,7 +9,7 @@ import pytest
 
 from headrace.api.app import create_app
 from headrace.api.guard import MAX_BODY_BYTES
-from tests.faces.service import an_app, listening, raw_exchange
+from tests.faces.service import PATIENCE_S, an_app, listening, raw_exchange
 
 MAIL = b'{"type":"send-email","payload":{"to":"a"}}'
 
@@ -43,7 +43,7 @@ def port():
 
 @pytest.fixture
 def client(port):
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
         yield client
 
 
@@ -60,7 +60,10 @@ def test_equal_keys_at_the_same_time_make_one_job(client, port):
     def enqueue(_: int) -> str:
         body = {"type": "echo", "payload": {}}
         answer = httpx2.post(
-            f"http://127.0.0.1:{port}/jobs", json=body, headers={"Idempotency-Key": "together"}, timeout=30
+            f"http://127.0.0.1:{port}/jobs",
+            json=body,
+            headers={"Idempotency-Key": "together"},
+            timeout=PATIENCE_S,
         )
         return answer.json()["jobId"]
 

@@ -1,5 +1,6 @@
 """A source of work that can be cut off, as by a store that does not answer."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from headrace.core.request import EnqueueRequest
 from headrace.engine.operations import TypeInfo
 from headrace.engine.work import (
     Claim,
+    Completion,
     Holder,
     LocalWork,
     Note,
@@ -18,6 +20,7 @@ from headrace.engine.work import (
     Renewal,
     Renewer,
     Reported,
+    Work,
     WorkerHello,
 )
 from headrace.errors import OutcomeUnknown, StoreUnavailable
@@ -26,15 +29,18 @@ from headrace.errors import OutcomeUnknown, StoreUnavailable
 class Unreliable:
     """Passes everything on to ``inner``, unless told otherwise.
 
-    ``down``: nothing is answered. ``renewals_busy``: no lease is renewed, without an error.
-    ``lose_replies``: so many reports are written and then answered with an error. ``refused``
-    counts the calls that were refused.
+    ``down``: nothing is answered. ``renewals_down``: renewals are not. ``renewals_busy``: no lease is
+    renewed, without an error. ``hold_notes``: notes are written once that is set. ``lose_replies``: so
+    many reports are written and then answered with an error. ``refused`` counts the calls that were
+    refused.
     """
 
     def __init__(self, inner: LocalWork) -> None:
         self._inner = inner
         self.down = False
+        self.renewals_down = False
         self.renewals_busy = False
+        self.hold_notes: asyncio.Event | None = None
         self.lose_replies = 0
         self.refused: Counter[str] = Counter()
         self.reported: list[Report] = []
@@ -74,11 +80,17 @@ class Unreliable:
 
     async def note(self, notes: Sequence[Note]) -> frozenset[str]:
         self._check("note")
+        if self.hold_notes is not None:
+            await self.hold_notes.wait()
         return await self._inner.note(notes)
 
     async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
         self._check("enqueue")
         return await self._inner.enqueue(parent, requests)
+
+    async def transaction(self, holder: Holder, work: Work, completion: Completion) -> object:
+        self._check("transaction")
+        return await self._inner.transaction(holder, work, completion)
 
     @asynccontextmanager
     async def renewer(self) -> AsyncIterator[Renewer]:
@@ -97,9 +109,17 @@ class Unreliable:
         return await self._inner.woken(queues, timeout_ms=timeout_ms)
 
     def _check(self, call: str) -> None:
-        if self.down:
+        if self.down or (self.renewals_down and call == "renew"):
             self.refused[call] += 1
             raise StoreUnavailable("down for this test")
+
+
+class Silent(Unreliable):
+    """Never passes on a hint, so that a worker learns by polling and renewing alone."""
+
+    async def woken(self, queues: frozenset[str] | None, *, timeout_ms: int) -> bool:
+        await asyncio.Event().wait()
+        return False
 
 
 class _Renewer:

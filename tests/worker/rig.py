@@ -14,14 +14,31 @@ from headrace.engine.registry import JobOptions, Registry, Retry, registered
 from headrace.engine.work import LocalWork, WorkSource
 from headrace.stores.open import open_store
 from headrace.stores.protocol import Store
+from headrace.worker.buffer import Buffer
 from headrace.worker.events import Claimed, Finished, Started, WorkerEvent
+from headrace.worker.organs import Organs
 from headrace.worker.settings import WorkerSettings
 from headrace.worker.worker import Worker
 
-PATIENCE = 30
+PATIENCE = 60
 E = TypeVar("E", bound=WorkerEvent)
 
 RETRY_AFTER_10 = Retry(attempts=3, backoff=Backoff.fixed(10))
+
+
+class Inside:
+    """Lets a handler in a thread say that it runs, and a test wait for that."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def say(self) -> None:
+        self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self._event.wait()
 
 
 class Watch:
@@ -105,8 +122,9 @@ class Rig:
             "poll_ms": 20,
             "threads": 4,
             "processes": 1,
-            "grace_ms": 5_000,
-            "stop_after_ms": 200,
+            # nobody is told twice or given up because the machine is slow; who wants that, says so
+            "grace_ms": 20_000,
+            "stop_after_ms": 20_000,
         } | settings
         return Worker(work or self.work(), self.registry, WorkerSettings(**settings), on_event=watch)
 
@@ -134,6 +152,24 @@ async def a_rig(url: str = "sqlite://", *, clock: Clock | None = None) -> AsyncI
         yield Rig(store, clock or StoreClock(await store.now()))
     finally:
         await store.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits until it holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+def organs_of(worker: Worker) -> Organs:
+    """What a running worker is made of."""
+    assert worker._organs is not None
+    return worker._organs
+
+
+def buffer_of(worker: Worker) -> Buffer:
+    """The claimed jobs of a running worker that wait for a slot."""
+    return organs_of(worker).buffer
 
 
 def a_clock() -> ManualClock:

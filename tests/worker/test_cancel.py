@@ -7,7 +7,8 @@ from headrace.core.outcomes import Failed, Stopped, Succeeded
 from headrace.core.states import State
 from headrace.engine.context import Context
 from headrace.engine.operations import CancelAnswer
-from tests.worker.rig import Rig
+from headrace.worker.events import Started
+from tests.worker.rig import Inside, Rig, buffer_of, until
 
 
 async def test_running_async_handler_is_cancelled(rig: Rig):
@@ -32,7 +33,7 @@ async def test_cancel_is_learned_from_a_hint_before_the_next_renewal(rig: Rig):
         await asyncio.Event().wait()
 
     job_id = await rig.enqueue("waits")
-    async with rig.worker() as (_, watch):
+    async with rig.worker(lease_ms=36_000_000, renew_every_ms=3_600_000) as (_, watch):
         await watch.started(job_id)
         await rig.operations.cancel(job_id)
         await watch.finished(job_id)
@@ -41,15 +42,18 @@ async def test_cancel_is_learned_from_a_hint_before_the_next_renewal(rig: Rig):
 
 
 async def test_thread_sees_the_cancel(rig: Rig):
+    inside = Inside()
+
     @rig.job(name="looks")
     def looks(ctx: Context) -> None:
+        inside.say()
         while not ctx.cancelled:
             threading.Event().wait(0.002)
         raise RuntimeError("stopped half way")
 
     job_id = await rig.enqueue("looks")
     async with rig.worker(renew_every_ms=50) as (_, watch):
-        await watch.started(job_id)
+        await inside.wait()
         await rig.operations.cancel(job_id)
         finished = await watch.finished(job_id)
 
@@ -58,11 +62,13 @@ async def test_thread_sees_the_cancel(rig: Rig):
 
 
 async def test_thread_that_does_not_look_is_interrupted_once(rig: Rig):
+    inside = Inside()
     cleaned: list[str] = []
 
     @rig.job(name="busy")
     def busy() -> None:
         try:
+            inside.say()
             while True:
                 threading.Event().wait(0.002)
         finally:
@@ -70,7 +76,7 @@ async def test_thread_that_does_not_look_is_interrupted_once(rig: Rig):
 
     job_id = await rig.enqueue("busy")
     async with rig.worker(renew_every_ms=50, stop_after_ms=50) as (_, watch):
-        await watch.started(job_id)
+        await inside.wait()
         await rig.operations.cancel(job_id)
         await watch.finished(job_id)
 
@@ -114,17 +120,24 @@ async def test_cancelled_waiting_job_never_starts(rig: Rig):
 
 async def test_cancel_reaches_a_job_that_waits_in_the_buffer(rig: Rig):
     go = asyncio.Event()
+    shut = False
 
-    @rig.job(name="waits")
-    async def waits() -> None:
-        await go.wait()
+    @rig.job(name="turns")
+    async def turns() -> None:
+        nonlocal shut
+        shut = shut or buffer_of(worker).waiting >= 10
+        if shut:
+            await go.wait()
 
-    ids = await rig.enqueue_many("waits", 60)
-    async with rig.worker(concurrency=60, queues={"default": 60}, renew_every_ms=50) as (_, watch):
-        await watch.started(ids[-1])
-        await rig.operations.cancel(ids[-1])
-        await watch.finished(ids[-1])
+    async with rig.worker(concurrency=2, renew_every_ms=50) as (worker, watch):
+        await rig.enqueue_many("turns", 2_000)
+        await until(lambda: worker.running == 2 and shut)
+        waiting = next(line.waiting[-1] for line in buffer_of(worker)._lines.values() if line.waiting)
+        job_id = waiting.job.id
+        await rig.operations.cancel(job_id)
+        finished = await watch.finished(job_id)
         go.set()
-        await watch.finished(ids[0])
 
-    assert (await rig.read(ids[-1])).state is State.CANCELLED
+    assert finished.outcome == Stopped(reason="cancel asked")
+    assert not watch.all(Started, job_id)
+    assert (await rig.read(job_id)).state is State.CANCELLED

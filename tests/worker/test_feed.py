@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from headrace.core.states import State
 from headrace.engine.context import Context
 from headrace.worker.events import Claimed, Finished, Polled, Started
-from tests.worker.rig import PATIENCE, Rig
+from tests.worker.rig import PATIENCE, Rig, buffer_of, organs_of, until
 
 
 async def test_jobs_of_a_queue_never_run_more_than_its_slots(rig: Rig):
@@ -136,29 +136,34 @@ async def test_worker_serves_only_its_queues(rig: Rig):
 
 async def test_pause_gives_back_what_has_not_started(rig: Rig):
     go = asyncio.Event()
-    slow_down = False
+    shut = False
 
     @rig.job(name="turns")
     async def turns() -> None:
-        if slow_down:
+        nonlocal shut
+        shut = shut or buffer_of(worker).waiting >= 10
+        if shut:
             await go.wait()
 
-    await rig.enqueue_many("turns", 400)
     async with rig.worker(concurrency=2) as (worker, watch):
-        await watch.wait(Finished, count=300)
-        slow_down = True
-        more = await rig.enqueue_many("turns", 300)
-        await _until(lambda: worker.running == 2 and len(watch.all(Claimed)) > 3)
+        ids = await rig.enqueue_many("turns", 2_000)
+        await until(lambda: worker.running == 2 and shut)
+        waiting = buffer_of(worker).waiting
         await rig.operations.pause("default")
-        await _until(lambda: worker._organs is not None and worker._organs.buffer.waiting == 0)
+        settler = organs_of(worker).settler
+        await until(lambda: buffer_of(worker).waiting == 0 and settler.unsettled == 0)
+        during = await rig.operations.stats()
         go.set()
-        await _until(lambda: worker.running == 0)
-        states = [(await rig.read(job_id)).state for job_id in more]
+        await until(lambda: worker.running == 0)
         await rig.operations.resume("default")
-        await watch.wait(Finished, count=700)
+        await watch.wait(Finished, count=len(ids) + waiting)
 
-    assert states.count(State.PENDING) >= len(more) - 2
-    assert {(await rig.read(job_id)).placement.failures for job_id in more} == {0}
+    jobs = [await rig.read(job_id) for job_id in ids]
+    assert waiting > 0
+    assert during.count(State.PROCESSING) == 2
+    assert {job.state for job in jobs} == {State.COMPLETED}
+    assert sum(job.placement.releases for job in jobs) == waiting
+    assert {job.placement.failures for job in jobs} == {0}
 
 
 async def test_scheduled_job_starts_when_it_is_due(rig: Rig):
@@ -193,9 +198,3 @@ async def test_lifespan_is_open_while_jobs_run(rig: Rig):
         await watch.finished(job_id)
 
     assert opened == ["open", "used", "closed"]
-
-
-async def _until(holds) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not holds():
-            await asyncio.sleep(0.005)

@@ -2,14 +2,17 @@
 
 import asyncio
 
+import pytest
+
 from headrace.core.outcomes import Succeeded
 from headrace.core.states import State
 from headrace.engine.context import Context
 from headrace.errors import StoreFull
 from headrace.worker.events import StoreLost
 from headrace.worker.waiting import Patience
-from tests.worker.doubles import Unreliable
-from tests.worker.rig import PATIENCE, Rig, Watch
+from headrace.worker.worker import Life
+from tests.worker.doubles import Silent, Unreliable
+from tests.worker.rig import PATIENCE, Rig, Watch, organs_of, until
 
 
 async def test_worker_goes_on_when_the_store_is_back(rig: Rig):
@@ -120,14 +123,53 @@ async def test_worker_can_be_stopped_while_it_waits_for_its_store(rig: Rig):
     await starting
 
 
+async def test_start_that_is_cancelled_leaves_nothing_running(rig: Rig):
+    work = Unreliable(rig.work())
+    work.down = True
+    worker = rig.a_worker(Watch(), work=work)
+    before = asyncio.all_tasks()
+
+    async def use() -> None:
+        async with worker:
+            raise AssertionError("the store is down")
+
+    using = asyncio.create_task(use())
+    while not work.refused["publish"]:
+        await asyncio.sleep(0)
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+
+    assert worker.life is Life.STOPPED
+    assert asyncio.all_tasks() == before
+
+
+async def test_outage_that_ends_while_nothing_is_held_leaves_the_pulse_at_rest(rig: Rig):
+    go = asyncio.Event()
+
+    @rig.job(name="waits")
+    async def waits() -> None:
+        await go.wait()
+
+    job_id = await rig.enqueue("waits")
+    work = Unreliable(rig.work())
+    async with rig.worker(work=work, renew_every_ms=20) as (worker, watch):
+        await watch.started(job_id)
+        work.renewals_down = True
+        rig.manual.advance(1)
+        await until(lambda: work.refused["renew"] > 0)
+        go.set()
+        await watch.finished(job_id)
+        pulse = organs_of(worker).pulse
+        await until(lambda: not pulse._failing)
+    await asyncio.to_thread(pulse._thread.join, PATIENCE)
+
+    assert not pulse._thread.is_alive()
+
+
 async def test_lost_hints_cost_one_poll(rig: Rig):
     @rig.job(name="any")
     async def any_job() -> None: ...
-
-    class Silent(Unreliable):
-        async def woken(self, queues, *, timeout_ms):
-            await asyncio.Event().wait()
-            return False
 
     async with rig.worker(work=Silent(rig.work()), poll_ms=10) as (_, watch):
         job_id = await rig.enqueue("any")

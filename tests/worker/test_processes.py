@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 
 from headrace.core.job import AttemptOutcome, Isolation
 from headrace.core.outcomes import Crashed, Failed, Stopped, Succeeded
@@ -13,9 +14,10 @@ from headrace.engine.context import Context
 from headrace.engine.operations import Runs
 from headrace.upkeep.rescue import Rescue
 from headrace.worker.events import Finished
+from headrace.worker.held import Held, Why
 from tests import builders
 from tests.worker.childish import registry
-from tests.worker.rig import PATIENCE, Rig
+from tests.worker.rig import PATIENCE, Rig, organs_of
 
 APP = "tests.worker.childish:registry"
 
@@ -85,7 +87,7 @@ async def test_time_limit_interrupts_a_child(rig: Rig):
 async def test_child_that_ignores_its_time_limit_is_killed_and_counted_once(rig: Rig):
     use(rig)
     job_id = await rig.enqueue("sleeps_deaf")
-    async with rig.worker(app_path=APP) as (_, watch):
+    async with rig.worker(app_path=APP, stop_after_ms=200) as (_, watch):
         finished = await watch.finished(job_id)
         after = await rig.enqueue("where")
         await watch.finished(after)
@@ -118,6 +120,28 @@ async def test_cancel_stops_an_async_handler_in_a_child(rig: Rig):
 
     assert isinstance(finished.outcome, Stopped)
     assert (await rig.read(job_id)).state is State.CANCELLED
+
+
+async def test_job_told_to_stop_while_its_child_starts_never_runs(rig: Rig):
+    use(rig)
+    loop = asyncio.get_running_loop()
+    async with rig.worker(app_path=APP) as (worker, watch):
+        organs = organs_of(worker)
+        take = organs.pools._processes._take
+
+        def told_meanwhile(held: Held):
+            told = threading.Event()
+            loop.call_soon_threadsafe(organs.stop_one, held, Why.CANCEL)
+            loop.call_soon_threadsafe(told.set)
+            assert told.wait(PATIENCE)
+            return take(held)
+
+        organs.pools._processes._take = told_meanwhile
+        job_id = await rig.enqueue("where")
+        finished = await watch.finished(job_id)
+
+    assert finished.outcome == Stopped(reason="cancel asked")
+    assert (await rig.history(job_id)).attempts == ()
 
 
 async def test_memory_limit_is_an_error_of_the_handler(rig: Rig):

@@ -1,7 +1,11 @@
 """Leases: kept while a handler runs, whatever it does; given up when they cannot be kept."""
 
 import asyncio
+import threading
 import time
+from collections.abc import Callable
+
+import pytest
 
 from headrace.core.outcomes import Released, Succeeded
 from headrace.core.request import EnqueueRequest
@@ -10,33 +14,45 @@ from headrace.engine.context import Context
 from headrace.errors import LeaseLost
 from headrace.upkeep.rescue import Rescue
 from headrace.worker.events import LeaseGone, LoopBlocked, Renewed, StopAsked
-from tests.worker.doubles import Unreliable
-from tests.worker.rig import Rig
+from headrace.worker.pulse import Pulse
+from tests.worker.doubles import Silent, Unreliable
+from tests.worker.rig import PATIENCE, Rig, organs_of, until
 
 
-async def test_handler_that_blocks_the_loop_keeps_its_lease(real: Rig):
-    @real.job(name="blocks")
-    async def blocks() -> None:
-        time.sleep(2.5)
+async def test_handler_that_blocks_the_loop_keeps_its_lease(rig: Rig):
+    """The clock moves on by three leases while the loop stands still; each time the lease follows."""
 
-    @real.job(name="beside")
+    @rig.job(name="blocks")
+    async def blocks(ctx: Context) -> None:
+        held = organs_of(worker).holdings.get(ctx.job.id)
+        assert held is not None
+        block_until(lambda: len(watch.all(LoopBlocked)) > 0)
+        for _ in range(9):
+            rig.manual.advance(10)
+            block_until(lambda: held.lease_until == rig.clock.now() + 30_000)
+
+    @rig.job(name="beside")
     async def beside() -> None: ...
 
-    ids = [await real.enqueue("blocks"), await real.enqueue("beside")]
-    async with real.worker(lease_ms=1_000, renew_every_ms=200) as (_, watch):
+    async with rig.worker(lease_ms=30_000, renew_every_ms=100) as (worker, watch):
+        ids = [await rig.enqueue("blocks"), await rig.enqueue("beside")]
         for job_id in ids:
             await watch.finished(job_id)
-        rescued = await Rescue(real.store, real.clock).run_once()
-        blocked = await watch.wait(LoopBlocked)
 
-    jobs = [await real.read(job_id) for job_id in ids]
-    assert rescued.done == 0
+    jobs = [await rig.read(job_id) for job_id in ids]
+    told = [event for event in watch.all(LoopBlocked) if event.job is not None]
     assert [job.placement.starts for job in jobs] == [1, 1]
     assert [job.state for job in jobs] == [State.COMPLETED, State.COMPLETED]
-    assert len(watch.all(LoopBlocked)) == 1
-    assert blocked.job is not None
-    assert blocked.job.id == ids[0]
-    assert "time.sleep(2.5)" in blocked.stack
+    assert [event.job and event.job.id for event in told] == [ids[0]]
+    assert "in block_until" in told[0].stack
+
+
+def block_until(holds: Callable[[], bool]) -> None:
+    """As a handler blocks its loop that should have awaited."""
+    give_up = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
 
 
 async def test_leases_of_running_jobs_are_renewed(rig: Rig):
@@ -47,16 +63,19 @@ async def test_leases_of_running_jobs_are_renewed(rig: Rig):
         await go.wait()
 
     job_id = await rig.enqueue("waits")
-    async with rig.worker(lease_ms=30_000, renew_every_ms=10_000) as (_, watch):
+    work = Silent(rig.work())  # a hint would renew too
+    async with rig.worker(work=work, lease_ms=30_000, renew_every_ms=10_000) as (_, watch):
         await watch.started(job_id)
         claimed = await rig.read(job_id)
         rig.manual.advance(11)
-        await watch.wait(Renewed)
-        renewed = await rig.read(job_id)
+        async with asyncio.timeout(PATIENCE):
+            while (renewed := await rig.read(job_id)).placement.lease_until == claimed.placement.lease_until:
+                await asyncio.sleep(0.005)
         go.set()
         await watch.finished(job_id)
 
     assert renewed.placement.lease_until == (claimed.placement.lease_until or 0) + 11_000
+    assert watch.all(Renewed)[-1].job_ids == {job_id}
 
 
 async def test_holder_whose_job_was_rescued_is_stopped_and_changes_nothing(rig: Rig):
@@ -137,7 +156,7 @@ async def test_job_that_cannot_be_renewed_is_given_up_and_released_when_the_stor
         await watch.started(job_id)
         work.down = True
         rig.manual.advance(26)
-        await stopped.wait()
+        await until(stopped.is_set)
         worker.quiet()
         work.down = False
         finished = await watch.finished(job_id)
@@ -161,8 +180,7 @@ async def test_outage_shorter_than_the_lease_stops_nobody(rig: Rig):
         await watch.started(job_id)
         work.down = True
         rig.manual.advance(20)
-        while not work.refused["renew"]:
-            await asyncio.sleep(0.005)
+        await until(lambda: work.refused["renew"] > 0)
         work.down = False
         count = len(watch.all(Renewed))
         await watch.wait(Renewed, count=count + 1)
@@ -171,3 +189,25 @@ async def test_outage_shorter_than_the_lease_stops_nobody(rig: Rig):
 
     assert not watch.all(StopAsked)
     assert (await rig.read(job_id)).state is State.COMPLETED
+
+
+async def test_pulse_told_to_stop_before_its_thread_runs_still_stops(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    go, live = threading.Event(), Pulse._live
+
+    async def late(self: Pulse) -> None:
+        assert go.wait(PATIENCE)
+        await live(self)
+
+    monkeypatch.setattr(Pulse, "_live", late)
+    async with rig.worker() as (worker, _):
+        pulse = organs_of(worker).pulse
+        stopping = asyncio.create_task(pulse.stop())
+        await asyncio.sleep(0)
+        go.set()
+        await stopping
+        await asyncio.to_thread(pulse._thread.join, PATIENCE)
+        lives_on = pulse._thread.is_alive()
+
+    assert not lives_on

@@ -44,7 +44,7 @@ async def test_workers_stopped_at_random_moments_charge_nothing(rig: Rig, grace_
         for job_id in await rig.enqueue_many(kind, JOBS)
     ]
     for _ in range(STOPS):
-        async with rig.worker(concurrency=4, threads=2, grace_ms=grace_ms):
+        async with rig.worker(concurrency=4, threads=2, grace_ms=grace_ms, stop_after_ms=200):
             for _ in range(rng.randrange(60)):
                 await asyncio.sleep(0)
     async with rig.worker():

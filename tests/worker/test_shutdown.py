@@ -8,7 +8,7 @@ from headrace.core.outcomes import Released, Succeeded
 from headrace.core.states import State
 from headrace.engine.context import Context
 from headrace.worker.worker import Life, Worker
-from tests.worker.rig import Rig, Watch
+from tests.worker.rig import Inside, Rig, Watch
 
 
 async def test_stop_waits_for_running_jobs(rig: Rig):
@@ -115,11 +115,11 @@ async def test_handler_that_ignores_its_cancellation_is_given_up(rig: Rig):
 
 
 async def test_thread_sees_the_shutdown(rig: Rig):
-    loop, inside = asyncio.get_running_loop(), asyncio.Event()
+    inside = Inside()
 
     @rig.job(name="looks")
     def looks(ctx: Context) -> str:
-        loop.call_soon_threadsafe(inside.set)
+        inside.say()
         while not ctx.cancelled:
             threading.Event().wait(0.002)
         return "saw it"
@@ -133,11 +133,11 @@ async def test_thread_sees_the_shutdown(rig: Rig):
 
 
 async def test_thread_that_does_not_look_is_interrupted_and_released(rig: Rig):
-    loop, inside = asyncio.get_running_loop(), asyncio.Event()
+    inside = Inside()
 
     @rig.job(name="busy")
     def busy() -> None:
-        loop.call_soon_threadsafe(inside.set)
+        inside.say()
         while True:
             threading.Event().wait(0.002)
 

@@ -89,12 +89,16 @@ async def test_interruption_that_comes_too_late_harms_nobody():
         except Interrupted as error:
             struck.append(error)
             raise
+        if held in broken:
+            raise LookupError("on its own account")
         return Succeeded()
 
     crew = Crew("test", 1, perform, ends)
     jobs = [a_held() for _ in range(500)]
+    broken = set(jobs[::2])
     for held in jobs:
         crew.put(held)
+        crew.interrupt(held)
         crew.interrupt(held)
     await ends.until(len(jobs))
     last = a_held()

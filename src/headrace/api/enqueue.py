@@ -13,7 +13,7 @@ from headrace.api.reply import dumps, send_json
 from headrace.core.request import MAX_BULK, EnqueueRequest
 from headrace.core.wire import MAX_PAYLOAD_BYTES, Json
 from headrace.engine.operations import Operations
-from headrace.errors import InvalidInput, TooLarge
+from headrace.errors import InvalidInput, Refused, TooLarge
 from headrace.stores.protocol import Inserted, InsertKind
 
 MAX_JOB_BYTES: Final = 4 * MAX_PAYLOAD_BYTES
@@ -53,7 +53,7 @@ class EnqueueMany:
         requests = _requests(await read_json(receive, MAX_BODY_BYTES))
         try:
             answers = await self._operations.enqueue(requests)
-        except InvalidInput as error:
+        except (InvalidInput, Refused) as error:
             raise Refusal(bulk_problem_of(error)) from error
         made = any(answer.kind is InsertKind.INSERTED for answer in answers)
         await send_json(send, 201 if made else 200, dumps(_bulk_body(answers)))

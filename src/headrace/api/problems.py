@@ -148,7 +148,7 @@ def problem_of(error: HeadraceError) -> Problem:
     return _problem(error, ())
 
 
-def bulk_problem_of(error: InvalidInput) -> Problem:
+def bulk_problem_of(error: InvalidInput | Refused) -> Problem:
     """As ``problem_of``, for an error in one of several jobs."""
     problem = _problem(error, () if error.index is None else (error.index,))
     return problem if error.index is None else replace(problem, detail=f"job {error.index}: {problem.detail}")
@@ -188,7 +188,11 @@ def _fields(error: HeadraceError, at: tuple[int, ...]) -> tuple[FieldError, ...]
             )
         case InvalidInput(field=str(name)):
             return (FieldError(pointer=pointer(*at, name), message=str(error)),)
-        case InvalidInput() if at:
+        case DuplicateJob() if at:
+            return (FieldError(pointer=pointer(*at, "uniqueKey"), message=str(error)),)
+        case IdempotencyMismatch() if at:
+            return (FieldError(pointer=pointer(*at, "idempotencyKey"), message=str(error)),)
+        case InvalidInput() | Refused() if at:
             return (FieldError(pointer=pointer(*at), message=str(error)),)
         case _:
             return ()

@@ -226,7 +226,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, child.terminate)
     jobs: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(source, child, pipe, jobs), daemon=True).start()
-    child.live(jobs)
+    try:
+        child.live(jobs)
+    except BrokenPipeError:
+        os._exit(0)  # the worker is gone, and with it the right to go on
 
 
 def _listen(source: BinaryIO, child: Child, pipe: Pipe, jobs: "queue.SimpleQueue[Message]") -> None:

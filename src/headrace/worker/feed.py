@@ -70,6 +70,7 @@ class Feed:
         self._looking = True
         self._look_at = 0.0
         self._surveyed_at = -SURVEY_EVERY
+        self._survey_after = SURVEY_EVERY
         self._wetted_at = 0.0
         self._capped = False
         self._hinted = False
@@ -118,7 +119,7 @@ class Feed:
         self._buffer.measure()
         if now >= self._look_at:
             self._looking = True
-        if now - self._surveyed_at >= SURVEY_EVERY and not await self._survey():
+        if now - self._surveyed_at >= self._survey_after and not await self._survey():
             return self._found_nothing()
         return await (self._look() if self._looking else self._fill())
 
@@ -214,7 +215,7 @@ class Feed:
     async def _survey(self) -> bool:
         """Learns of new and paused queues; whether any job is due."""
         queues = await self._work.queues()
-        self._surveyed_at = time.monotonic()
+        self._surveyed_at, self._survey_after = time.monotonic(), SURVEY_EVERY
         if self._wanted is None:
             self._names += sorted({queue.name for queue in queues}.difference(self._names))
         paused = {queue.name for queue in queues if queue.paused}
@@ -239,8 +240,8 @@ class Feed:
     def _hint(self) -> None:
         self._hinted = True
         now = time.monotonic()
-        if self._buffer.waiting and now - self._surveyed_at >= SURVEY_HINTED:
-            self._surveyed_at = now - SURVEY_EVERY  # a pause is hinted too, and what waits here must go back
+        if self._buffer.waiting:
+            self._survey_after = SURVEY_HINTED  # a pause is hinted too, and what waits here must go back
         if len(self._dry) == len(Runs):
             self._looking = True
         elif now - self._wetted_at >= WET_EVERY:

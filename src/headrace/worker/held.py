@@ -59,7 +59,11 @@ class Line:
 
 
 class Held:
-    """A claimed job on its way through the worker. Changed on the worker's loop only, but for ``link``."""
+    """A claimed job on its way through the worker.
+
+    Changed on the worker's loop only, but for ``link``, ``deadline`` and ``started_at``, which the
+    thread sets that runs the handler. ``deadline`` is infinite until a handler with a limit begins.
+    """
 
     __slots__ = (
         "abandoned",

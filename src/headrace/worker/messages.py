@@ -24,8 +24,10 @@ from headrace.errors import (
     FieldError,
     HeadraceError,
     IdempotencyMismatch,
+    InvalidInput,
     InvalidPayload,
     LeaseLost,
+    Refused,
 )
 from headrace.settings import Settings
 
@@ -147,11 +149,20 @@ def error_out(error: BaseException) -> dict[str, Any]:
             fields |= {"key": key, "job_id": job_id}
         case _:
             pass
+    if isinstance(error, InvalidInput | Refused):
+        fields["index"] = error.index
     return fields
 
 
 def error_in(raw: Message) -> HeadraceError:
     """The same error in the child, as closely as it can be made."""
+    error = _error_in(raw)
+    if isinstance(error, InvalidInput | Refused):
+        error.index = raw.get("index")
+    return error
+
+
+def _error_in(raw: Message) -> HeadraceError:
     match raw["is"]:
         case "LeaseLost":
             return LeaseLost(raw["job_id"], raw["fence"])

@@ -6,9 +6,9 @@ goes out at once. Everything is written before the outcome of its job.
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from headrace.core.request import EnqueueRequest
 from headrace.engine.work import Holder, LogLine, Note, WorkSource
@@ -111,7 +111,7 @@ class Notes:
         if self._closed:
             done.set_exception(LeaseLost(holder.job_id, holder.fence))
         else:
-            self._loop.call_soon_threadsafe(self._spawn, self._enqueue(holder, requests, done))
+            self._loop.call_soon_threadsafe(self._spawn, holder, requests, done)
 
     async def run(self) -> None:
         """Writes what is told, for as long as the worker lives."""
@@ -192,8 +192,11 @@ class Notes:
             if isinstance(error, LeaseLost):
                 self._on_lost(frozenset({holder}))
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(coroutine)
+    def _spawn(self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]) -> None:
+        if self._closed:  # meanwhile
+            done.set_exception(LeaseLost(holder.job_id, holder.fence))
+            return
+        task = self._loop.create_task(self._enqueue(holder, requests, done))
         self._enqueues.add(task)
         task.add_done_callback(self._enqueues.discard)
 

@@ -7,6 +7,7 @@ from typing import Final
 from headrace.core.outcomes import Released, Report
 from headrace.engine.registry import Registry
 from headrace.engine.work import Holder, WorkerHello, WorkSource
+from headrace.errors import StoreError
 from headrace.worker import endings
 from headrace.worker.buffer import Buffer
 from headrace.worker.events import OnEvent, StopAsked
@@ -20,8 +21,12 @@ from headrace.worker.pulse import Pulse
 from headrace.worker.runner import Runner
 from headrace.worker.settings import WorkerSettings
 from headrace.worker.settler import Settler
+from headrace.worker.transacting import Transacting
 
 FLUSH_S: Final = 5.0
+
+_MOOT: Final = frozenset({Why.CANCEL, Why.LOST, Why.LAPSED})
+"""No reason to stop a handler that has completed its job in a transaction: there is no lease any more."""
 
 
 class Organs:
@@ -49,6 +54,8 @@ class Organs:
         self.notes = Notes(work, self._lost_by_note)
         self.settler = Settler(work, self.notes, self.holdings, on_event)
         self.runner = Runner(work, settings, self.notes, on_event)
+        self.transacting = Transacting(work, self.notes.flush)
+        self.runner.transactor = self.transacting
         self.pools = Pools(self.runner, settings, self._ended)
         self.buffer = Buffer(settings, self._start)
         self.feed = Feed(
@@ -113,10 +120,13 @@ class Organs:
         self._abandon()
         if not await self.settler.settled(FLUSH_S):
             log("outcomes_not_settled", jobs=self.settler.unsettled)
+        else:
+            await self._flush_notes()
 
     def close(self) -> tuple[str, ...]:
         """Lets go of everything; returns the types of handlers that still run."""
         self.limits.close()
+        self.transacting.close()
         self.notes.close()
         self.pools.close()
         for held in self.buffer.running:
@@ -133,6 +143,8 @@ class Organs:
     def stop_one(self, held: Held, why: Why) -> None:
         """Tells a job to stop, and its handler if it runs. The first reason stands, but for a lost lease."""
         if held.stopping is not None and why is not Why.LOST:
+            return
+        if why in _MOOT and held.link is not None and held.link.completed:
             return
         told = held.stopping is not None
         held.stopping = why
@@ -212,6 +224,14 @@ class Organs:
             held.abandoned = True
             if held.stopping is not Why.TIMEOUT:
                 self.settler.put(held, self.runner.report(held, Released(reason=Why.SHUTDOWN.value)))
+
+    async def _flush_notes(self) -> None:
+        """Writes what is known of jobs that have no outcome, such as that they are past their time limit."""
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self.notes.flush()
+        except (StoreError, TimeoutError) as error:
+            log("notes_not_written", error=repr(error))
 
     async def _run_alone(self) -> None:
         """Runs jobs that must run by themselves: nothing else is held here while one of them runs (C22)."""

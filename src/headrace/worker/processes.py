@@ -152,10 +152,16 @@ class _ChildProcess:
 class Processes:
     """The children of one worker."""
 
-    def __init__(self, settings: WorkerSettings, link: Callable[[Held], Link]) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        link: Callable[[Held], Link],
+        time_from_now: Callable[[Held], None],
+    ) -> None:
         self._app_path = settings.app_path
         self._files_at = settings.files_at
         self._link = link
+        self._time_from_now = time_from_now
         self._idle: list[_ChildProcess] = []
         self._busy: dict[Held, _ChildProcess] = {}
         self._lock = threading.Lock()
@@ -178,8 +184,11 @@ class Processes:
                 return _cannot(held, f"the child process did not start: {error!r}")
             if isinstance(child, str):
                 return _cannot(held, child)
-            talk = _Talk(child, self._link(held))
+            talk = _Talk(child, self._link(held), self._time_from_now)
             try:
+                if held.stopping is not None:  # told before there was a child to tell
+                    held.started_at = None
+                    return None
                 return talk.run(held)
             except _Gone:
                 if held.stopping is not None:
@@ -256,10 +265,11 @@ class Processes:
 class _Talk:
     """One job's conversation with its child."""
 
-    def __init__(self, child: _ChildProcess, link: Link) -> None:
+    def __init__(self, child: _ChildProcess, link: Link, time_from_now: Callable[[Held], None]) -> None:
         self.started = False
         self._child = child
         self._link = link
+        self._time_from_now = time_from_now
 
     def run(self, held: Held) -> Outcome | None:
         """Has the child run the job; returns what became of it. Raises _Gone."""
@@ -271,13 +281,14 @@ class _Talk:
             if message["is"] == "ended":
                 raw: Any = message["outcome"]
                 return None if raw is None else messages.outcome_in(raw)
-            self._heard(message)
+            self._heard(held, message)
 
-    def _heard(self, message: Message) -> None:
+    def _heard(self, held: Held, message: Message) -> None:
         link = self._link
         match message["is"]:
             case "started":
                 self.started = True
+                self._time_from_now(held)
             case "progress":
                 link.progress(message["data"])
             case "log":

@@ -58,6 +58,7 @@ class Pulse:
         self._bell = asyncio.Event()  # both belong to the loop of the pulse's own thread
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
+        self._stop_asked = False
         self._hurried = False
         self._hurried_at = 0.0
         self._asked_at: float | None = None
@@ -76,6 +77,7 @@ class Pulse:
 
     async def stop(self) -> None:
         """Renews no more; returns when the thread has ended, or after two seconds."""
+        self._stop_asked = True  # heard even by a thread that has no loop of its own yet
         self._ring(self._stop)
         await rings(self._ended, 2.0)
 
@@ -97,6 +99,8 @@ class Pulse:
 
     async def _live(self) -> None:
         self._own = asyncio.get_running_loop()
+        if self._stop_asked:
+            return
         tasks = [asyncio.create_task(job()) for job in (self._renew_always, self._watch, self._greet)]
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -113,9 +117,9 @@ class Pulse:
             try:
                 async with self._work.renewer() as renewer:
                     while True:
-                        await self._wait(tick)
-                        if due := self._due():
-                            await self._renew(renewer, due)
+                        if not self._failing:
+                            await self._wait(tick)
+                        await self._renew(renewer, self._due())
             except StoreError as error:
                 self._failing = True
                 pause = min(self._patience.failed(error), self._settings.last_call_ms / 2000)
@@ -124,7 +128,7 @@ class Pulse:
                 await asyncio.sleep(pause)
 
     async def _wait(self, tick: float) -> None:
-        await rings(self._bell, 0 if self._failing else tick)
+        await rings(self._bell, tick)
         self._bell.clear()
 
     def _due(self) -> list[Held]:
@@ -146,13 +150,16 @@ class Pulse:
         ]
 
     async def _renew(self, renewer: Renewer, due: Sequence[Held]) -> None:
+        """Renews these; with nothing left to renew, nothing fails any more."""
         for start in range(0, len(due), CHUNK):
             chunk = due[start : start + CHUNK]
             asked, now = time.monotonic(), self._work.clock.now()
             until = now + self._settings.lease_ms
             self._asked_at = asked
-            answer = await renewer.renew([one.holder for one in chunk], now=now, lease_until=until)
-            self._asked_at = None
+            try:
+                answer = await renewer.renew([one.holder for one in chunk], now=now, lease_until=until)
+            finally:
+                self._asked_at = None
             kept = [one for one in chunk if one.job.id not in answer.lost and one.job.id not in answer.busy]
             for one in kept:
                 one.renewed_at, one.lease_until = asked, until

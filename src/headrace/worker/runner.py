@@ -6,15 +6,17 @@ the same pipeline in a thread. Time limits are kept by one sweep for all jobs (`
 
 import asyncio
 import contextvars
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from headrace.core.outcomes import Outcome, Report
-from headrace.engine.work import WorkSource
+from headrace.engine.work import Work, WorkSource
 from headrace.worker import endings
 from headrace.worker.events import OnEvent, Started
-from headrace.worker.held import Held
-from headrace.worker.link import Link, Outbox
+from headrace.worker.held import Held, Why
+from headrace.worker.link import Link, Outbox, Said, Transactor
 from headrace.worker.settings import WorkerSettings
 
 
@@ -31,6 +33,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._clean = contextvars.copy_context()
         self.deps: object = None
+        self.transactor: Transactor | None = None
 
     def start(self, held: Held, ended: Callable[[Held, Report], None]) -> None:
         """Starts an async handler as a task."""
@@ -38,13 +41,21 @@ class Runner:
         held.task = self._loop.create_task(self._run(held, ended), context=self._clean.copy())
 
     def begin(self, held: Held) -> None:
-        """Notes the start; the time limit runs from here."""
+        """Notes the start."""
         held.started_at = self._clock.now()
+        if held.job.placement.timeout_ms is not None:
+            held.deadline = math.inf
+        if self._on_event is not None:
+            self._on_event(Started(held.job))
+
+    def time_from_now(self, held: Held) -> None:
+        """The handler is about to run: its time limit runs from here, in whatever thread that is.
+
+        A thread or child process that is slow to start does not use up the handler's time.
+        """
         limit = held.job.placement.timeout_ms
         if limit is not None:
             held.deadline = self._loop.time() + limit / 1000
-        if self._on_event is not None:
-            self._on_event(Started(held.job))
 
     def report(self, held: Held, outcome: Outcome) -> Report:
         """What is told of an attempt that ended."""
@@ -60,9 +71,10 @@ class Runner:
         held.begun = True
         outcome: Outcome | None = None
         try:
-            if held.stopping is not None:
+            if self._must_not_start(held):
                 held.started_at = None
             else:
+                self.time_from_now(held)
                 value = await held.kind.handler(**self.arguments(held))
                 if held.link is not None:
                     await held.link.finish()
@@ -74,14 +86,25 @@ class Runner:
             outcome = endings.settled(held, outcome)
         ended(held, self.report(held, outcome))
 
+    def _must_not_start(self, held: Held) -> bool:
+        """Whether it was told to stop, or its lease ran out before its turn came.
+
+        A blocked loop, or an interpreter held in C, can outlast the lease of a job that waits behind it:
+        others may have run it to its end by now.
+        """
+        if held.stopping is None and held.lease_until <= self._clock.now():
+            held.stopping = Why.LAPSED
+        return held.stopping is not None
+
     def run_here(self, held: Held) -> Outcome | None:
         """Runs a plain function in the calling thread; None if it ended by being interrupted."""
         return self._clean.copy().run(self._run_here, held)
 
     def _run_here(self, held: Held) -> Outcome | None:
-        if held.stopping is not None:
+        if self._must_not_start(held):
             held.started_at = None
             return None
+        self.time_from_now(held)
         try:
             value = held.kind.handler(**self.arguments(held))
             if held.link is not None:
@@ -105,6 +128,14 @@ class Runner:
     def link(self, held: Held) -> Link:
         """The link of this attempt."""
         if held.link is None:
-            held.link = Link(held.holder, self._outbox, held.renewed_at)
-            held.link.cancelled = held.stopping is not None
+            transact = None if self.transactor is None else partial(self._transact, self.transactor, held)
+            held.link = Link(held.holder, self._outbox, held.renewed_at, transact)
+            if held.stopping is not None:  # never set to False: it may be told to stop at this very moment
+                held.link.cancelled = True
         return held.link
+
+    def _transact(self, transactor: Transactor, held: Held, work: Work, done: Said[object]) -> None:
+        def completion(value: object) -> Report:
+            return self.report(held, endings.succeeded(held.kind, value))
+
+        transactor.transact(held.holder, work, completion, done)

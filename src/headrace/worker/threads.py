@@ -74,7 +74,7 @@ class Crew:
         """Sends one exception to the thread that performs the job, if it still does."""
         for seat in self._seats:
             with seat.lock:
-                if seat.held is held:
+                if seat.held is held and not seat.sent:
                     seat.sent = True
                     _RAISE(ctypes.c_ulong(seat.ident), ctypes.py_object(Interrupted))
 
@@ -102,14 +102,19 @@ class Crew:
         outcome: Outcome | None = None
         try:
             seat.held = held
-            outcome = self._perform(held)
+            outcome = self._performed(held)
             seat.leave()
         except Interrupted:
             seat.leave()
-        except BaseException as error:  # boundary: a thread that dies would leave its job running for ever
-            seat.leave()
-            outcome = Failed(error=ErrorInfo(type=type(error).__name__, message=repr(error)))
         return outcome
+
+    def _performed(self, held: Held) -> Outcome | None:
+        try:
+            return self._perform(held)
+        except Interrupted:
+            raise
+        except BaseException as error:  # boundary: a thread that dies would leave its job running for ever
+            return Failed(error=ErrorInfo(type=type(error).__name__, message=repr(error)))
 
     def _tell(self) -> None:
         self._telling = False

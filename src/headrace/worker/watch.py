@@ -34,22 +34,22 @@ class LoopWatch:
 
     def look(self) -> None:
         """Pings the loop, or looks how long it has not answered."""
-        now = time.monotonic()
-        if self._pinged_at is None:
+        now, pinged_at = time.monotonic(), self._pinged_at  # read once: the loop's thread clears it
+        if pinged_at is None:
             self._pinged_at = now
             try:
                 self._loop.call_soon_threadsafe(self._pong)
             except RuntimeError:
                 return  # the loop is closed
-        elif now - self._pinged_at > BLOCKED_AFTER and not self._told:
+        elif now - pinged_at > BLOCKED_AFTER and not self._told:
             self._told = True
-            self._tell(now - self._pinged_at)
+            self._tell(now - pinged_at)
 
     def _pong(self) -> None:
         if self._told and self._pinged_at is not None:
             tell("loop_turns_again", after_seconds=round(time.monotonic() - self._pinged_at, 3))
-        self._told = False
         self._pinged_at = None
+        self._told = False  # last, or the other thread could tell of the same incident again
 
     def _tell(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - there is no other way

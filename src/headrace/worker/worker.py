@@ -113,14 +113,23 @@ class Worker:
         return self._stuck
 
     async def start(self) -> None:
-        """Starts the worker; returns when it claims. Waits for a store that does not answer yet."""
+        """Starts the worker; returns when it claims. Waits for a store that does not answer yet.
+
+        A start that is cancelled stops the worker again.
+        """
         if self._life is Life.NEW:
             self._life = Life.STARTING
             self._main = asyncio.create_task(self._live(), name="headrace-worker")
         if self._main is not None and not self._ready.is_set():
             ready = asyncio.create_task(self._ready.wait())
-            await asyncio.wait([self._main, ready], return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
+            try:
+                await asyncio.wait([self._main, ready], return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                self.interrupt()
+                await asyncio.wait([self._main])
+                raise
+            finally:
+                ready.cancel()
             if self._main.done() and not self._stopping.is_set():
                 await self._main
 
