@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from headrace.core.job import AttemptOutcome, Facts, Job, Placement
 from headrace.core.states import State
@@ -115,6 +116,13 @@ class Conflict:
 
 
 ApplyAnswer = Applied | Already | Stale | Lost | Conflict
+
+
+LINES_KEPT: Final = 1_000
+"""Of each job the latest so many log lines are kept."""
+
+LINE_CHARS: Final = 4_000
+"""A longer message is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import apsw
 
 from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY, Job
+from headrace.core.lanes import ALIVE_MS, PARK_AT_ONCE, TYPE_LANE
 from headrace.core.place import CLAIMED
 from headrace.stores.sqlite.rows import claimed_of
 from headrace.stores.sqlite.statements import Values, first, integers, queries, rows, texts, write
@@ -19,9 +20,6 @@ _SQL = queries("claim")
 # A priority that holds only future jobs costs one look, however many they are. Below so many
 # priorities the rest is walked in one go: that costs 0.2 µs for each future job, a look costs 10.
 LEVELS: Final = 64
-PARK_AT_ONCE: Final = 1_000
-ALIVE_MS: Final = 60_000
-LANE_PREFIX: Final = "type:"
 
 # Larger texts are read one by one: all in one JSON text they could pass SQLite's limit of 1 GB.
 _INLINE: Final = 65_536
@@ -111,7 +109,7 @@ class _Search:
             "lowest": lowest,
             "now": self._request.now,
             "types": texts(sorted(types)),
-            "lane_prefix": LANE_PREFIX,
+            "lane_prefix": TYPE_LANE,
             "limit": max(reach.wanted, PARK_AT_ONCE),
         }
         write(self._db, _SQL["park_types"], given)

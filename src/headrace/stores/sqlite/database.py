@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import apsw
 
 from headrace.errors import UsedAfterFork
+from headrace.stores.hints import Hints
 from headrace.stores.sqlite import migrating
 from headrace.stores.sqlite.alarm import alarm_on
 from headrace.stores.sqlite.committing import Committer, Failed
@@ -15,7 +16,6 @@ from headrace.stores.sqlite.connection import WAL_LIMIT, keep_wal_on_close, open
 from headrace.stores.sqlite.descriptors import DESCRIPTORS
 from headrace.stores.sqlite.faults import translated
 from headrace.stores.sqlite.guard import Guard
-from headrace.stores.sqlite.hints import Hints
 from headrace.stores.sqlite.location import Location
 from headrace.stores.sqlite.mounts import refuse_network
 from headrace.stores.sqlite.pace import Pace
@@ -66,6 +66,11 @@ class Database:
             alarm=None if location.path is None else alarm_on(Path(f"{location.path}-wal")),
         )
         self._writer = Writer(committer, self._pace, duties)
+
+    @property
+    def location(self) -> Location:
+        """Where it is."""
+        return self._location
 
     async def write(self, op: Callable[[Write], T], *, rows: int = 1, urgent: bool = False) -> T:
         """The op's result, once it is committed."""

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import apsw
 
 from headrace.stores.sqlite.statements import (
     first,
     integers,
-    possible,
     queries,
     rows,
     texts,
@@ -17,13 +15,11 @@ from headrace.stores.sqlite.statements import (
     write_rows,
 )
 from headrace.stores.sqlite.transaction import Write
-from headrace.stores.values import Holder, LogLine, Note, Renewal
+from headrace.stores.texts import possible
+from headrace.stores.values import LINE_CHARS, LINES_KEPT, Holder, LogLine, Note, Renewal
 
 _JOBS = queries("jobs")
 _SQL = queries("notes")
-
-LINES_KEPT: Final = 1_000
-LINE_CHARS: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)

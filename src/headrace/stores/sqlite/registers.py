@@ -5,15 +5,15 @@ from typing import Final
 
 import apsw
 
+from headrace.errors import StaleRegister
 from headrace.stores.sqlite.statements import first, queries, rows, texts, write
 from headrace.stores.sqlite.transaction import Write
+from headrace.stores.texts import after_prefix
 from headrace.stores.values import Register, Swap
 
 _SQL = queries("plumbing")
 _FLOOR: Final = "register"
-_LAST_CHAR: Final = "\U0010ffff"
-_FIRST_SURROGATE: Final = 0xD800
-_AFTER_SURROGATES: Final = 0xE000
+_AFTER_ALL_TEXTS: Final = b""  # SQLite sorts any blob after all texts
 
 
 def read_registers(db: apsw.Connection, namespace: str, keys: Sequence[str]) -> Mapping[str, Register]:
@@ -26,17 +26,15 @@ def read_registers(db: apsw.Connection, namespace: str, keys: Sequence[str]) -> 
 
 def scan_registers(db: apsw.Connection, namespace: str, prefix: str) -> Sequence[Register]:
     """All registers whose key begins so, in key order."""
-    given = {"namespace": namespace, "prefix": prefix, "end": _end_of(prefix)}
+    given = {"namespace": namespace, "prefix": prefix, "end": after_prefix(prefix) or _AFTER_ALL_TEXTS}
     found = rows(db, _SQL["scan_registers"], given)
     return [Register(key=key, value=value, revision=r, due_at=due) for key, value, r, due in found]
 
 
-def swap(at: Write, namespace: str, swaps: Sequence[Swap]) -> bool:
-    """Makes all swaps or none; False if any revision did not match."""
-    for change in swaps:
-        if _revision(at.db, namespace, change.key) != change.revision:
-            return False
-    return make_swaps(at.db, namespace, swaps) is None
+def swap(at: Write, namespace: str, swaps: Sequence[Swap]) -> None:
+    """Makes all swaps. Raises StaleRegister, which undoes them, if any revision did not match."""
+    if (stale := make_swaps(at.db, namespace, swaps)) is not None:
+        raise StaleRegister(stale)
 
 
 def make_swaps(db: apsw.Connection, namespace: str, swaps: Sequence[Swap]) -> str | None:
@@ -46,15 +44,6 @@ def make_swaps(db: apsw.Connection, namespace: str, swaps: Sequence[Swap]) -> st
             return change.key
         _make(db, namespace, change)
     return None
-
-
-def _end_of(prefix: str) -> str | bytes:
-    """What is greater than all texts that begin so, and than nothing else."""
-    kept = prefix.rstrip(_LAST_CHAR)
-    if not kept:
-        return b""  # SQLite sorts any blob after all texts
-    after = ord(kept[-1]) + 1
-    return kept[:-1] + chr(_AFTER_SURROGATES if after == _FIRST_SURROGATE else after)
 
 
 def _make(db: apsw.Connection, namespace: str, change: Swap) -> None:

@@ -1,22 +1,19 @@
 """Queries from ``.sql`` files, and the few ways they are run."""
 
-import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import chain
 from typing import Any, Final
 
 import apsw
 
+from headrace.stores.queries import queries as queries_of
+
 Row = Sequence[object]
 Values = Mapping[str, object]
 
 _PACKAGE: Final = "headrace.stores.sqlite"
-_NAMED: Final = re.compile(r"^-- :(\w+)(?: .*)?$", re.MULTILINE)
-_PART: Final = re.compile(r"\{(\w+)\}")
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _ROWS: Final = "values (:row)"
 
 # A step gives up the interpreter lock, and beside a busy event loop it may take long to get it back:
@@ -26,14 +23,8 @@ _SIZES: Final = (200, 16, 1)
 
 
 def queries(name: str) -> Mapping[str, str]:
-    """The queries of one file by name.
-
-    Each begins with a line ``-- :name what it promises``; ``{name}`` stands for another one's text.
-    """
-    text = files(_PACKAGE).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
-    split = _NAMED.split(text)
-    found = {key: query.strip().rstrip(";") for key, query in zip(split[1::2], split[2::2], strict=True)}
-    return {key: _PART.sub(lambda part: found[part[1]], query) for key, query in found.items()}
+    """The queries of one file of this store by name."""
+    return queries_of(_PACKAGE, name)
 
 
 def run(db: apsw.Connection, query: str, values: Row | Values = ()) -> apsw.Cursor:
@@ -80,11 +71,6 @@ def with_rows(query: str, width: int, count: int) -> str:
     """The query with room for ``count`` rows of ``width`` values."""
     row = f"({','.join('?' * width)})"
     return query.replace(_ROWS, f"values {','.join([row] * count)}")
-
-
-def possible(given: Sequence[str]) -> list[str]:
-    """Those that a column can hold: no other text was ever stored, so none needs to be looked for."""
-    return [text for text in given if "\0" not in text and not _LONE_SURROGATE.search(text)]
 
 
 def texts(given: Iterable[str]) -> object:

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import Any
 
 from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job, Transition
+from headrace.core.lanes import UNPARK_AT_ONCE
 from headrace.core.states import State
-from headrace.stores.protocol import Renewer
+from headrace.errors import MisuseError, StaleRegister
+from headrace.stores.protocol import Caller, Renewer
 from headrace.stores.sqlite import (
     erasing,
     listing,
@@ -25,7 +28,10 @@ from headrace.stores.sqlite.claiming import Claim
 from headrace.stores.sqlite.database import Database
 from headrace.stores.sqlite.inserting import Insertion
 from headrace.stores.sqlite.location import parse
+from headrace.stores.sqlite.transact_callers import caller_of
+from headrace.stores.sqlite.transacting import Transaction
 from headrace.stores.sqlite.transaction import Write
+from headrace.stores.transactions import Decide, Work
 from headrace.stores.values import (
     ApplyAnswer,
     ClaimRequest,
@@ -96,6 +102,19 @@ class SqliteStore:
         op = erasing.Surplus(namespace=namespace, type=job_type, state=state, keep=keep, limit=limit)
         return await self._database.write(op, rows=limit)
 
+    def caller(self, connection: object) -> Caller:
+        return caller_of(connection, self._database.location)
+
+    def insert_statement(self, jobs: Sequence[NewJob]) -> tuple[str, str]:
+        del jobs
+        raise MisuseError("there is no statement for other drivers on SQLite: use app.transaction(fn)")
+
+    async def transact(self, work: Work) -> Any:  # noqa: ANN401 - what it returns
+        return await Transaction(work).run(self._database)
+
+    async def settle_within(self, work: Work, decide: Decide) -> Any:  # noqa: ANN401 - what it returns
+        return await Transaction(work, decide).run(self._database)
+
     def renewer(self) -> AbstractAsyncContextManager[Renewer]:
         return _renewer(self._database)
 
@@ -124,7 +143,11 @@ class SqliteStore:
         return await self._database.read(lambda db: registers.scan_registers(db, namespace, prefix))
 
     async def swap(self, namespace: str, swaps: Sequence[Swap]) -> bool:
-        return await self._database.write(lambda at: registers.swap(at, namespace, swaps))
+        try:
+            await self._database.write(lambda at: registers.swap(at, namespace, swaps))
+        except StaleRegister:
+            return False
+        return True
 
     async def append(self, namespace: str, kind: str, records: Sequence[Record]) -> None:
         await self._database.write(partial(_append, namespace, kind, records), rows=len(records))
@@ -147,11 +170,18 @@ class SqliteStore:
         """Nothing is left to do: a SQLite file is brought up to date when it is opened."""
         return migrating.newest()
 
+    async def migration_plan(self) -> str:
+        return ""
+
     async def check(self) -> Health:
         return await self._database.check()
 
     async def now(self) -> int:
         return self._database.now()
+
+    async def incarnation(self) -> str:
+        """A file has no server that could be another one after an outage."""
+        return "sqlite"
 
     async def queues(self, namespace: str) -> Sequence[QueueState]:
         now = self._database.now()
@@ -161,7 +191,7 @@ class SqliteStore:
         await self._database.write(lambda at: queueing.set_paused(at, namespace, queue, paused=paused))
 
     async def hello(self, hello: WorkerHello) -> None:
-        while await self._database.write(lambda at: workers.hello(at, hello)) == workers.UNPARK_AT_ONCE:
+        while await self._database.write(lambda at: workers.hello(at, hello)) == UNPARK_AT_ONCE:
             pass
 
     async def goodbye(self, namespace: str, worker: str) -> None:

@@ -2,19 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from typing import Final
 
 import apsw
 
-from headrace.stores.sqlite.claiming import ALIVE_MS, LANE_PREFIX
+from headrace.core.lanes import ALIVE_MS, TYPE_LANE, UNPARK_AT_ONCE, lane_of_type
 from headrace.stores.sqlite.statements import queries, rows, texts, write
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import WorkerHello
 
 _SQL = queries("plumbing")
 _CLAIM = queries("claim")
-
-UNPARK_AT_ONCE: Final = 10_000
 
 
 def hello(at: Write, hello: WorkerHello) -> int:
@@ -37,7 +34,7 @@ def hello(at: Write, hello: WorkerHello) -> int:
     )
     if not hello.types:
         return 0
-    lanes = texts([LANE_PREFIX + name for name in sorted(hello.types)])
+    lanes = texts([lane_of_type(name) for name in sorted(hello.types)])
     given = {"namespace": hello.namespace, "lanes": lanes, "now": hello.seen_at, "limit": UNPARK_AT_ONCE}
     return write(at.db, _CLAIM["unpark_types"], given)
 
@@ -49,7 +46,7 @@ def goodbye(at: Write, namespace: str, worker: str) -> None:
 
 def unpark_known(at: Write, now: int) -> int:
     """Brings back jobs parked for a type that a live worker knows, at most ``UNPARK_AT_ONCE``."""
-    given = {"now": now, "since": now - ALIVE_MS, "lane_prefix": LANE_PREFIX, "limit": UNPARK_AT_ONCE}
+    given = {"now": now, "since": now - ALIVE_MS, "lane_prefix": TYPE_LANE, "limit": UNPARK_AT_ONCE}
     return write(at.db, _CLAIM["unpark_known"], given)
 
 

@@ -14,6 +14,7 @@ from headrace.stores.sqlite.committing import Committer, Done, Ending, Failed
 from headrace.stores.sqlite.inbox import Inbox
 from headrace.stores.sqlite.pace import Pace
 from headrace.stores.sqlite.transaction import Op, Write
+from headrace.stores.transactions import refuse_inside_transaction
 
 T = TypeVar("T")
 
@@ -76,6 +77,7 @@ class Writer:
 
     async def run(self, op: Callable[[Write], T], *, rows: int = 1, urgent: bool = False) -> T:
         """The op's result, once it is committed. ``rows`` is about how many it writes."""
+        refuse_inside_transaction()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if not self._inbox.put(_Waiting(op, rows, urgent, loop, future)):
@@ -151,6 +153,8 @@ class Writer:
         self._urgent.clear()
         rows = 0
         while self._ordinary and rows < GROUP_ROWS:
+            if group and self._ordinary[0].rows >= GROUP_ROWS:
+                break  # what fills a commit shares it with nobody: it may take long, or undo the whole of it
             waiting = self._ordinary.popleft()
             if not waiting.future.cancelled():
                 group.append(waiting)

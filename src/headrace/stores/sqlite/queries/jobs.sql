@@ -31,7 +31,7 @@ where namespace = :namespace
   and seq = :seq;
 
 -- :holders who holds these unique keys
-select unique_lock, seq, id, state, type
+select unique_lock, seq, revision, id, state, type
 from job
 where namespace = :namespace
   and unique_lock is not null

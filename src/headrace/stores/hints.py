@@ -78,6 +78,16 @@ class Hints:
         for waiter in woken:
             _wake(waiter)
 
+    def give_known(self) -> None:
+        """Wakes everybody who waits or has waited: meanwhile there may have been hints that nobody heard."""
+        with self._lock:
+            self._number += 1
+            for asked in self._known:
+                self._latest.update(dict.fromkeys(asked.places, self._number))
+            woken = list(self._waiters)
+        for waiter in woken:
+            _wake(waiter)
+
     async def wait(self, namespace: str, queues: frozenset[str] | None, timeout_ms: int) -> bool:
         """Whether a hint came since this waiter's last call, or comes before the time is over."""
         asked = Asked(namespace, queues)
