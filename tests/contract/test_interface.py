@@ -58,8 +58,8 @@ async def test_c4_check_tells_store_schema_and_tier(store):
     assert health.tier in Tier
 
 
-async def test_c4_persistent_store_survives_power_loss_by_default(persistent_url):
-    store = await opened_store(persistent_url)
+async def test_c4_persistent_store_survives_power_loss_by_default(durable_url):
+    store = await opened_store(durable_url)
 
     tier = (await store.check()).tier
     await store.close()

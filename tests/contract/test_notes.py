@@ -3,6 +3,7 @@ import pytest
 from headrace.core.outcomes import CancelAsked
 from headrace.errors import JobNotFound
 from headrace.stores.protocol import Applied, LogLine, Note
+from headrace.stores.values import LINE_CHARS, LINES_KEPT
 from tests.builders import (
     HOUR,
     NAMESPACE,
@@ -116,6 +117,33 @@ async def test_lines_of_all_attempts_stay_together(store):
     await note(store, again, lines=(a_line("second"),))
 
     assert [line.message for line in await store.log_lines(NAMESPACE, job.id)] == ["first", "second"]
+
+
+async def test_latest_lines_are_kept_and_numbered_over_many_notes(store):
+    job = await claimed(store)
+    lines = [a_line(str(number)) for number in range(LINES_KEPT + 30)]
+    for start in range(0, len(lines), 400):
+        await note(store, job, lines=tuple(lines[start : start + 400]))
+
+    assert list(await store.log_lines(NAMESPACE, job.id)) == lines[-LINES_KEPT:]
+
+
+async def test_note_of_more_lines_than_are_kept_leaves_the_latest(store):
+    job = await claimed(store)
+    lines = [a_line(str(number)) for number in range(LINES_KEPT + 30)]
+    await note(store, job, lines=(a_line("before"),))
+
+    await note(store, job, lines=tuple(lines))
+
+    assert list(await store.log_lines(NAMESPACE, job.id)) == lines[-LINES_KEPT:]
+
+
+async def test_long_message_is_cut(store):
+    job = await claimed(store)
+
+    await note(store, job, lines=(a_line("é" * (LINE_CHARS + 1)),))
+
+    assert list(await store.log_lines(NAMESPACE, job.id)) == [a_line("é" * LINE_CHARS)]
 
 
 async def test_job_that_logged_nothing_has_no_lines(store):

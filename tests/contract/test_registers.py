@@ -162,3 +162,25 @@ async def test_only_one_of_many_that_swap_at_once_wins(store):
 
     assert won.count(True) == 1
     assert (await register(store, "a")).value == str(won.index(True))
+
+
+async def test_swap_of_a_register_that_an_earlier_one_of_the_call_has_made_is_stale(store):
+    done = await swapped(
+        store, Swap(key="a", revision=0, value="1"), Swap(key="b", revision=0, value="1"),
+        Swap(key="a", revision=0, value="2"),
+    )  # fmt: skip
+
+    assert not done
+    assert await store.read(NAMESPACE, ["a", "b"]) == {}
+
+
+async def test_register_can_be_removed_and_made_again_in_one_call(store):
+    one = await created(store, "a")
+
+    assert await swapped(
+        store, Swap(key="a", revision=one.revision, value=None), Swap(key="a", revision=0, value="2")
+    )
+
+    again = await register(store, "a")
+    assert again.value == "2"
+    assert again.revision > one.revision

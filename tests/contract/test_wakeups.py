@@ -5,10 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from headrace.stores.protocol import Store
 from tests.builders import NAMESPACE, QUEUE, a_job, claim, enqueue
 
 LONG_MS = 5_000
 ONE = frozenset({QUEUE})
+
+
+@pytest.fixture
+async def store(store: Store) -> Store:
+    """A store that hears others already: when one begins to, it wakes everybody who has waited."""
+    await store.check()
+    return store
 
 
 async def test_c47_hint_wakes_who_waits(store):

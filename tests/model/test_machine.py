@@ -53,6 +53,7 @@ from tests.builders import (
 )
 from tests.model.draws import QUEUES, known_types, outcomes, pick, wishes
 from tests.model.model import Model, Refused
+from tests.servers.shared import SHARED
 
 T = TypeVar("T")
 
@@ -62,13 +63,11 @@ LIMIT = 1000
 class StoreMachine(RuleBasedStateMachine):
     """One store, one model, one event loop."""
 
-    url = "sqlite://"
-
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
         self.runner = asyncio.Runner()
-        self.store: Store = self.wait(open_store(self.url.format(folder=self.folder)))
+        self.store: Store = self.wait(open_store(self.database()))
         self.wait(self.store.migrate())
         self.model = Model()
         self.mint = IdMint(random.Random(1))
@@ -77,6 +76,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.sights: list[Job] = []
         self.sent: list[Transition] = []
         self.steps = 0
+
+    def database(self) -> str:
+        return "sqlite://"
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -346,10 +348,18 @@ def _comparable_answer(answer: ApplyAnswer) -> ApplyAnswer:
 class FileMachine(StoreMachine):
     """The same, in a file."""
 
-    url = "sqlite:////{folder}/jobs.db"
+    def database(self) -> str:
+        return f"sqlite:///{self.folder / 'jobs.db'}"
 
 
-MACHINES = {"sqlite-memory": StoreMachine, "sqlite-file": FileMachine}
+class PostgresMachine(StoreMachine):
+    """The same, on PostgreSQL."""
+
+    def database(self) -> str:
+        return SHARED.url(self.folder)
+
+
+MACHINES = {"sqlite-memory": StoreMachine, "sqlite-file": FileMachine, "postgres": PostgresMachine}
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "faults"
 PROFILE = settings(
     max_examples=2_000 if LONG else 100,

@@ -155,6 +155,36 @@ async def test_after_a_clock_step_workers_get_one_lease_to_renew(store: Store, s
     assert "held_off_ms" in result.details
 
 
+async def test_after_a_new_primary_workers_get_one_lease_to_renew(store: Store):
+    clock = a_clock()
+    job = await claimed(store)
+
+    class FailedOver:
+        serving = "one"
+
+        def __getattr__(self, name: str):
+            return getattr(store, name)
+
+        async def incarnation(self) -> str:
+            return self.serving
+
+    servers = FailedOver()
+    rescue = Rescue(servers, clock, hold_off_ms=LEASE)  # type: ignore[arg-type]
+    await rescue.run_once()
+    clock.advance(31)
+    servers.serving = "two"
+
+    held_off = await rescue.run_once()
+    during = await read(store, job.id)
+    clock.advance(30)
+    done = await rescue.run_once()
+
+    assert held_off.done == 0
+    assert "held_off_ms" in held_off.details
+    assert during.state is State.PROCESSING
+    assert done.done == 1
+
+
 async def test_more_is_said_when_the_limit_was_reached(store: Store):
     clock = a_clock()
     await builders.enqueue(store, *[a_job() for _ in range(250)])

@@ -1,13 +1,14 @@
 """From a URL to an open store."""
 
-from headrace.errors import InvalidInput
+from headrace.errors import InvalidInput, StoreUnusable
 from headrace.stores.protocol import Store
 
 
 async def open_store(url: str) -> Store:
     """Opens the store a URL names. Raises InvalidInput for a URL of no known kind, StoreError else.
 
-    A SQLite database is made and brought up to date if need be.
+    A SQLite database is made and brought up to date if need be. A PostgreSQL database is left as it is, and
+    refuses to work until ``migrate`` has made its tables; nothing is sent to it before the first call.
     """
     scheme = url.partition(":")[0]
     match scheme:
@@ -15,6 +16,18 @@ async def open_store(url: str) -> Store:
             from headrace.stores.sqlite import open_sqlite
 
             return await open_sqlite(url)
+        case "postgresql" | "postgres":
+            try:
+                from headrace.stores.postgres import open_postgres
+            except ModuleNotFoundError as error:
+                if error.name != "asyncpg":
+                    raise
+                msg = "PostgreSQL needs its driver: pip install 'headrace[postgres]'"
+                raise StoreUnusable(msg) from error
+            return await open_postgres(url)
         case _:
-            msg = f"no store for {scheme!r} URLs; use sqlite:///jobs.db, sqlite:////path/jobs.db or sqlite://"
+            msg = (
+                f"no store for {scheme!r} URLs; use sqlite:///jobs.db, sqlite:////path/jobs.db, sqlite://"
+                " or postgresql://user:password@host/database"
+            )
             raise InvalidInput(msg, field="url")

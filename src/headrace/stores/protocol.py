@@ -9,13 +9,14 @@ Every store raises only errors of ``headrace.errors``: StoreUnavailable, Outcome
 StoreUnusable, and those named below.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job, Transition
 from headrace.core.states import State
+from headrace.stores.transactions import Decide, Work
 from headrace.stores.values import (
     Already,
     Applied,
@@ -48,6 +49,7 @@ __all__ = [
     "Already",
     "Applied",
     "ApplyAnswer",
+    "Caller",
     "ClaimRequest",
     "Conflict",
     "Health",
@@ -76,6 +78,7 @@ __all__ = [
     "Swap",
     "Tally",
     "Tier",
+    "Transactions",
     "WorkerHello",
 ]
 
@@ -224,11 +227,71 @@ class Records(Protocol):
         ...
 
 
+class Caller(Protocol):
+    """A transaction that the program has open, to insert jobs into (C7)."""
+
+    @property
+    def suspends(self) -> bool:
+        """Whether inserts must be awaited in the connection's loop. Else they block, and never suspend."""
+        ...
+
+    async def insert(self, namespace: str, jobs: Sequence[NewJob], *, now: int) -> Sequence[Inserted]:
+        """As ``JobStore.insert``: the jobs are there if and when that transaction commits.
+
+        An insert that raises leaves the transaction as it was before. A unique key that another open
+        transaction has taken makes this one wait for its end.
+        """
+        ...
+
+    def after_commit(self, call: Callable[[], None]) -> bool:
+        """Has ``call`` called after the commit; False where nobody tells when that is."""
+        ...
+
+
+class Transactions(Protocol):
+    """Writes of the program and of its jobs that commit together."""
+
+    def caller(self, connection: object) -> Caller:
+        """The transaction that is open on a connection of the program, of any library that is supported.
+
+        Raises MisuseError for a connection that cannot take jobs of this store, or where it can be seen
+        that no transaction is open.
+        """
+        ...
+
+    def insert_statement(self, jobs: Sequence[NewJob]) -> tuple[str, str]:
+        """A statement that inserts the jobs by any driver, and its one parameter, $1.
+
+        A unique key that is held makes it fail. Raises MisuseError where the store has no such statement.
+        """
+        ...
+
+    async def transact(self, work: Work) -> Any:  # noqa: ANN401 - what the program's function returns
+        """Runs ``work`` with the connection of a transaction that commits when it returns.
+
+        SQLite: a plain function on the thread that writes, for a second at most. Else an async one, in this
+        task. Raises what ``work`` raises, after undoing everything; MisuseError for the wrong kind.
+        """
+        ...
+
+    async def settle_within(self, work: Work, decide: Decide) -> Any:  # noqa: ANN401
+        """As ``transact``; the last that is written is the transition that ``decide`` makes of its value.
+
+        ``decide`` is asked again with the fresh job where it has changed meanwhile. Nothing is kept of a
+        ``work`` whose job is lost: raises LeaseLost. No lock is held on the job before the last statement.
+        """
+        ...
+
+
 class Plumbing(Protocol):
     """Set-up, health, queues, workers, wake-ups."""
 
     async def migrate(self) -> int:
         """Brings the schema up to date; returns its number. Two migrators at once are safe (C50)."""
+        ...
+
+    async def migration_plan(self) -> str:
+        """The SQL that ``migrate`` would run; empty if the schema is up to date."""
         ...
 
     async def check(self) -> Health:
@@ -237,6 +300,10 @@ class Plumbing(Protocol):
 
     async def now(self) -> int:
         """The store's time."""
+        ...
+
+    async def incarnation(self) -> str:
+        """Changes when the store comes back as another server: a restart, a new primary (C21)."""
         ...
 
     async def queues(self, namespace: str) -> Sequence[QueueState]:
@@ -279,7 +346,7 @@ class Plumbing(Protocol):
         ...
 
 
-class Store(JobStore, JobReader, Registers, Records, Plumbing, Protocol):
+class Store(JobStore, JobReader, Registers, Records, Transactions, Plumbing, Protocol):
     """Everything a store does."""
 
     def renewer(self) -> AbstractAsyncContextManager[Renewer]:

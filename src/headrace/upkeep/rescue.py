@@ -1,9 +1,9 @@
 """Takes jobs away from holders that stopped renewing.
 
-A lease that ran out does not prove that its worker died: the store may have been away, the clock may
-have jumped, this very process may have slept. After any of these every worker gets one lease to renew
-before anything is taken away (C21). A renewal that comes between reading and writing wins, because the
-write itself asks whether the lease is still expired (C14).
+A lease that ran out does not prove that its worker died: the store may have been away or be another
+server by now, the clock may have jumped, this very process may have slept. After any of these every worker
+gets one lease to renew before anything is taken away (C21). A renewal that comes between reading and
+writing wins, because the write itself asks whether the lease is still expired (C14).
 """
 
 import random
@@ -37,12 +37,13 @@ class Rescue:
         self._hold_off_ms = hold_off_ms
         self._not_before = 0
         self._last_now: int | None = None
+        self._incarnation: str | None = None
         self._published: dict[str, PublishedTypes] = {}
         self._rng = random.Random()
 
     async def run_once(self) -> ChoreResult:
         try:
-            if await self._clock_stepped() or self._slept():
+            if await self._clock_stepped() or self._slept() or await self._store_came_back():
                 self._hold_off()
             now = self._clock.now()
             if now < self._not_before:
@@ -81,6 +82,11 @@ class Rescue:
             return False
         self._clock.anchor(sample)
         return abs(sample - expected) > CLOCK_STEP_MS
+
+    async def _store_came_back(self) -> bool:
+        """Whether another server answers than before: the workers' connections to the old one are gone."""
+        last, self._incarnation = self._incarnation, await self._store.incarnation()
+        return last not in {None, self._incarnation}
 
     def _slept(self) -> bool:
         """Whether this process, or its machine, did not run for so long that others may have slept too."""

@@ -1,0 +1,224 @@
+"""The apply op: guarded transitions, an answer for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from headrace.core.answer import answer_to
+from headrace.core.history import append
+from headrace.core.job import AttemptOutcome, Job, Transition
+from headrace.stores.postgres.database import Database
+from headrace.stores.postgres.reading import jobs_by_seq
+from headrace.stores.postgres.rows import (
+    Values,
+    alike_columns,
+    arrays,
+    ended_columns,
+    live_columns,
+    unlike_columns,
+)
+from headrace.stores.postgres.session import Session
+from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale
+
+_APPLIED: Final = Applied()
+_LOST: Final = Lost()
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Transitions to write, in rounds: no round changes a job twice."""
+
+    transitions: Sequence[Transition]
+
+    async def run(self, database: Database) -> Sequence[ApplyAnswer]:
+        """Writes them."""
+        transitions = self.transitions
+        if _only_endings(transitions):
+            applied = await database.alone(lambda session: _end(session, transitions))
+            if len(applied) == len(transitions):
+                return [_APPLIED] * len(transitions)
+            return await database.snapshot(lambda session: _answers(session, transitions, applied))
+        return await database.together(self.within)
+
+    async def within(self, session: Session) -> Sequence[ApplyAnswer]:
+        """Writes them inside a transaction."""
+        answers: dict[int, ApplyAnswer] = {}
+        for indexes in _rounds(self.transitions):
+            transitions = [self.transitions[index] for index in indexes]
+            answers |= zip(indexes, await _round(session, transitions), strict=True)
+        return [answers[index] for index in range(len(self.transitions))]
+
+
+def _only_endings(transitions: Sequence[Transition]) -> bool:
+    return all(_ends(one) for one in transitions) and len({one.job.seq for one in transitions}) == len(
+        transitions
+    )
+
+
+def _rounds(transitions: Sequence[Transition]) -> Sequence[Sequence[int]]:
+    """Indexes of transitions, the second one of the same job in a later round."""
+    rounds: list[list[int]] = []
+    met: dict[int, int] = {}
+    for index, one in enumerate(transitions):
+        number = met.get(one.job.seq, 0)
+        met[one.job.seq] = number + 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(index)
+    return rounds
+
+
+async def _round(session: Session, transitions: Sequence[Transition]) -> Sequence[ApplyAnswer]:
+    singles = [one for one in transitions if _takes_lock(one) or not one.job.placement.live]
+    alone = {id(one) for one in singles}
+    moves = [one for one in transitions if id(one) not in alone and not _ends(one)]
+    ends = [one for one in transitions if id(one) not in alone and _ends(one)]
+    applied = frozenset[int]()
+    if ends:
+        applied |= await _end(session, ends)
+    if moves:
+        applied |= await _move(session, moves)
+    conflicts: dict[int, Conflict] = {}
+    for one in singles:
+        match await _single(session, one):
+            case Conflict() as conflict:
+                conflicts[one.job.seq] = conflict
+            case True:
+                applied |= {one.job.seq}
+            case False:
+                pass
+    return await _answers(session, transitions, applied, conflicts)
+
+
+async def _end(session: Session, transitions: Sequence[Transition]) -> frozenset[int]:
+    """Writes those that end a job and fit; returns their seqs. Rows are locked in the order of seq."""
+    ordered = sorted(transitions, key=_key)
+    if (alike := _alike(ordered)) is not None:
+        rows = [
+            (job.seq, job.fence, job.revision, *unlike_columns(one.placement))
+            for one in ordered
+            for job in (one.job,)
+        ]
+        ended = await session.rows("end_alike", *alike, *arrays(rows))
+    else:
+        rows = [(*_guard(one), *ended_columns(one.placement)) for one in ordered]
+        ended = await session.rows("end_jobs", *arrays(rows))
+    return frozenset(row[0] for row in ended)
+
+
+def _alike(transitions: Sequence[Transition]) -> Values | None:
+    """What all these have in common, if only the usual columns differ."""
+    if any(one.expired_before is not None for one in transitions):
+        return None
+    alike = {(one.job.facts.namespace, *alike_columns(one.placement)) for one in transitions}
+    return alike.pop() if len(alike) == 1 else None
+
+
+async def _move(session: Session, transitions: Sequence[Transition]) -> frozenset[int]:
+    """Writes those whose job lives on and that fit; returns their seqs."""
+    ordered = sorted(transitions, key=_key)
+    trails = await _trails(session, [one for one in ordered if one.attempt is not None and _has_trail(one)])
+    rows = [(*_guard(one), *live_columns(one.placement)) for one in ordered]
+    moved = frozenset(row[0] for row in await session.rows("move_jobs", *arrays(rows)))
+    await _write_trails(session, [one for one in ordered if one.job.seq in moved], trails)
+    return moved
+
+
+async def _single(session: Session, transition: Transition) -> Conflict | bool:
+    """Writes one that may meet another job's unique key: it is undone by itself if it does."""
+    try:
+        async with session.undone_on_error():
+            return await _write_single(session, transition)
+    except asyncpg.UniqueViolationError:
+        facts = transition.job.facts
+        row = await session.row("lock_holder", facts.namespace, transition.placement.unique_lock)
+        return Conflict("" if row is None else row[0])
+
+
+async def _write_single(session: Session, transition: Transition) -> bool:
+    if transition.job.placement.live:
+        return bool(await _move(session, [transition]))
+    job = transition.job
+    guard = (job.facts.namespace, job.seq, job.fence, job.revision)
+    reopened = await session.row("reopen_job", *guard, *live_columns(transition.placement))
+    if reopened is not None:
+        await _write_trails(session, [transition], await _trails(session, [transition]))
+    return reopened is not None
+
+
+def _ends(transition: Transition) -> bool:
+    return transition.job.placement.live and not transition.placement.live
+
+
+def _takes_lock(transition: Transition) -> bool:
+    return transition.placement.unique_lock is not None and transition.job.placement.unique_lock is None
+
+
+def _has_trail(transition: Transition) -> bool:
+    placement = transition.job.placement
+    return placement.starts > 1 or placement.generation > 1
+
+
+def _key(transition: Transition) -> tuple[str, int]:
+    return (transition.job.facts.namespace, transition.job.seq)
+
+
+def _guard(transition: Transition) -> Values:
+    job = transition.job
+    return (job.facts.namespace, job.seq, job.fence, job.revision, transition.expired_before)
+
+
+async def _answers(
+    session: Session,
+    transitions: Sequence[Transition],
+    applied: frozenset[int],
+    conflicts: Mapping[int, Conflict] | None = None,
+) -> Sequence[ApplyAnswer]:
+    """An answer for each, by what was written and by what the others' jobs are now."""
+    refused = [
+        one
+        for one in transitions
+        if one.job.seq not in applied and (conflicts is None or one.job.seq not in conflicts)
+    ]
+    seqs = [one.job.seq for one in refused]
+    current = await jobs_by_seq(session, seqs)
+    trails = await _trails(session, refused)
+    answers: list[ApplyAnswer] = []
+    for one in transitions:
+        seq = one.job.seq
+        if seq in applied:
+            answers.append(_APPLIED)
+        elif conflicts is not None and seq in conflicts:
+            answers.append(conflicts[seq])
+        else:
+            answers.append(_refusal(one, current.get(seq), trails.get(seq)))
+    return answers
+
+
+def _refusal(transition: Transition, current: Job | None, trail: str | None) -> ApplyAnswer:
+    answer = answer_to(transition, current, trail)
+    match answer:
+        case None:
+            return _LOST
+        case AttemptOutcome():
+            return Already(answer)
+        case Job():
+            return Stale(answer)
+
+
+async def _trails(session: Session, transitions: Sequence[Transition]) -> Mapping[int, str]:
+    if not transitions:
+        return {}
+    found = await session.rows("trails", [one.job.seq for one in transitions])
+    return {row[0]: row[1] for row in found}
+
+
+async def _write_trails(
+    session: Session, transitions: Sequence[Transition], trails: Mapping[int, str]
+) -> None:
+    ended = {one.job.seq: one.attempt for one in transitions if one.attempt is not None}
+    if ended:
+        texts = [append(trails.get(seq), attempt) for seq, attempt in ended.items()]
+        await session.run("write_trails", list(ended), texts)

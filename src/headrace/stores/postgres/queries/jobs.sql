@@ -1,0 +1,386 @@
+-- :insert_plain jobs of which only the usual columns are set; what they leave out is as core makes it
+-- $1 namespace, $2 state, $3 isolation, $4 generation, then one array a column.
+with given as materialized (
+  select nextval('headrace.job_seq') as seq, one.*
+  from unnest(
+    $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::integer[],
+    $12::integer[], $13::bigint[], $14::integer[], $15::bigint[], $16::bigint[]
+  ) as one (
+    id, queue, type, payload, created_at, version, max_attempts, max_crashes, timeout_ms,
+    priority, rank, due_at
+  )
+),
+fixed as (
+  insert into headrace.job (
+    seq, id, namespace, queue, type, payload, created_at, version, max_attempts, max_crashes, timeout_ms
+  )
+  select seq, id, $1, queue, type, payload, created_at, version, max_attempts, max_crashes, timeout_ms
+  from given
+),
+counted as (
+  insert into headrace.move (count, namespace, queue, type, state)
+  select count(*), $1, queue, type, $2
+  from given
+  group by queue, type
+)
+insert into headrace.live (
+  seq, namespace, queue, type, state, priority, rank, due_at, timeout_ms, isolation, generation,
+  starts, failures, crashes, releases, snoozes
+)
+select seq, $1, queue, type, $2, priority, rank, due_at, timeout_ms, $3, $4, 0, 0, 0, 0, 0
+from given;
+
+-- :inserting_jobs
+-- $1 the jobs as a JSON array of objects. Keys are taken in their order, so that two inserts that take
+-- the same ones do not wait for each other.
+with given as materialized (
+  select nextval('headrace.job_seq') as seq, one.*
+  from json_to_recordset(cast($1 as text)::json) as one (
+    id text, namespace text, queue text, type text, payload text, created_at bigint, version integer,
+    max_attempts integer, max_crashes integer, first_timeout_ms bigint, backoff text, unique_key text,
+    lock_after_claim text, lane text, batch_id text, parent_id text, tags text,
+    state text, priority integer, rank bigint, due_at bigint, lease_until bigint, unique_lock text,
+    slot_key text, parked_on text, cancel_asked_at bigint, timeout_ms bigint, isolation integer,
+    generation integer, starts integer, failures integer, crashes integer, releases integer,
+    snoozes integer, worker text, started_at bigint, outcome text, error text
+  )
+),
+fixed as (
+  insert into headrace.job (
+    seq, id, namespace, queue, type, payload, created_at, version, max_attempts, max_crashes, timeout_ms,
+    backoff, unique_key, lock_after_claim, lane, batch_id, parent_id, tags
+  )
+  select
+    seq, id, namespace, queue, type, payload, created_at, version, max_attempts, max_crashes, first_timeout_ms,
+    backoff, unique_key, lock_after_claim, lane, batch_id, parent_id, tags
+  from given
+),
+tagged as (
+  insert into headrace.tag (namespace, tag, seq)
+  select distinct given.namespace, tag.name, given.seq
+  from given
+  cross join lateral json_array_elements_text(given.tags::json) as tag (name)
+),
+counted as (
+  insert into headrace.move (count, namespace, queue, type, state)
+  select count(*), namespace, queue, type, state
+  from given
+  group by namespace, queue, type, state
+)
+insert into headrace.live (
+  seq, namespace, queue, type, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
+  slot_key, parked_on, cancel_asked_at, timeout_ms, isolation, generation, starts, failures, crashes,
+  releases, snoozes, worker, started_at, outcome, error
+)
+select
+  seq, namespace, queue, type, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
+  slot_key, parked_on, cancel_asked_at, timeout_ms, isolation, generation, starts, failures, crashes,
+  releases, snoozes, worker, started_at, outcome, error
+from given
+order by namespace, unique_lock, seq
+
+-- :insert_jobs any new jobs; fewer rows than jobs means that another transaction took a unique key
+{inserting_jobs}
+on conflict (namespace, unique_lock) where unique_lock is not null do nothing
+returning seq;
+
+-- :insert_jobs_strictly the same for any driver: a unique key that is held makes it fail
+{inserting_jobs};
+
+-- :holders who holds these unique keys
+select live.unique_lock, live.seq, live.revision, job.id, live.state, live.type
+from unnest($2::text[]) as wanted (lock)
+cross join lateral (
+  select *
+  from headrace.live
+  where live.namespace = $1
+    and live.unique_lock is not null
+    and live.unique_lock = wanted.lock
+  offset 0
+) live
+cross join lateral (
+  select id
+  from headrace.job
+  where job.seq = live.seq
+  offset 0
+) job;
+
+-- :replace_job exchanges what a newer enqueue may change of a waiting job, unless it has changed
+update headrace.live
+set
+  priority = $4,
+  rank = $5,
+  due_at = $6,
+  parked_on = null,
+  revision = revision + 1
+where namespace = $1
+  and seq = $2
+  and revision = $3;
+
+-- :replace_fixed
+update headrace.job
+set
+  payload = $2,
+  tags = $3
+where seq = $1;
+
+-- :remove_tags of one job
+delete from headrace.tag
+where seq = $2
+  and namespace = $1
+  and tag = any(
+    select json_array_elements_text(job.tags::json)
+    from headrace.job
+    where job.seq = $2
+  );
+
+-- :add_tags
+insert into headrace.tag (namespace, tag, seq)
+select $1, tag.name, $2
+from unnest($3::text[]) as tag (name)
+on conflict do nothing;
+
+-- :receipts that are still good
+select receipt.key, receipt.job_id, receipt.body
+from unnest($2::text[]) as wanted (key)
+cross join lateral (
+  select *
+  from headrace.receipt
+  where receipt.namespace = $1
+    and receipt.key = wanted.key
+    and receipt.until > $3
+  offset 0
+) receipt;
+
+-- :write_receipts unless a good one came meanwhile
+insert into headrace.receipt (namespace, key, job_id, body, until)
+select $1, one.key, one.job_id, one.body, one.until
+from unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) as one (key, job_id, body, until)
+order by one.key
+on conflict (namespace, key) do update set
+  job_id = excluded.job_id,
+  body = excluded.body,
+  until = excluded.until
+where receipt.until <= $6;
+
+-- :hold_lease whether a fence still holds; keeps it from being taken until the transaction ends
+-- No column of an index's condition may stand here, such as lease_until, or that index may be scanned.
+select 1
+from headrace.job
+cross join lateral (
+  select
+  from headrace.live
+  where live.namespace = job.namespace
+    and live.seq = job.seq
+    and live.fence = $3
+    and live.state = $4
+  for share
+) held
+where job.id = $2
+  and job.namespace = $1;
+
+-- :ends_each
+with given as materialized (
+  select *
+  from unnest(
+    $1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::bigint[],
+    $6::text[], $7::integer[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[],
+    $13::integer[], $14::integer[], $15::integer[], $16::integer[], $17::integer[], $18::integer[],
+    $19::text[], $20::bigint[], $21::bigint[], $22::text[], $23::text[], $24::text[]
+  ) as one (
+    namespace, seq, fence, revision, expired_before,
+    state, priority, rank, erase_at, cancel_asked_at, timeout_ms, isolation,
+    generation, starts, failures, crashes, releases, snoozes,
+    worker, started_at, ended_at, outcome, error, result
+  )
+),
+
+-- :ends_alike
+with given as materialized (
+  select
+    $1::text as namespace, one.seq, one.fence, one.revision, null::bigint as expired_before,
+    $2::text as state, one.priority, one.rank, $3::bigint as erase_at, $4::bigint as cancel_asked_at,
+    $5::bigint as timeout_ms, $6::integer as isolation, $7::integer as generation, $8::integer as starts,
+    $9::integer as failures, $10::integer as crashes, $11::integer as releases, $12::integer as snoozes,
+    $13::text as worker, one.started_at, $14::bigint as ended_at, $15::text as outcome, $16::text as error,
+    one.result
+  from unnest(
+    $17::bigint[], $18::integer[], $19::integer[], $20::integer[], $21::bigint[], $22::bigint[], $23::text[]
+  ) as one (seq, fence, revision, priority, rank, started_at, result)
+),
+
+-- :end_given
+-- The rows come in the order of (namespace, seq) and are looked up one by one, so that two such
+-- statements never wait for each other in a circle.
+gone as (
+  delete from headrace.live
+  using given
+  where live.namespace = any(array[given.namespace])
+    and live.seq = any(array[given.seq])
+    and live.fence = given.fence
+    and live.revision = given.revision
+    and (given.expired_before is null or live.lease_until < given.expired_before)
+  returning live.queue, live.type, live.state as old_state, given.*
+),
+counted as (
+  insert into headrace.move (count, namespace, queue, type, state)
+  select -count(*), namespace, queue, type, old_state
+  from gone
+  group by namespace, queue, type, old_state
+  union all
+  select count(*), namespace, queue, type, state
+  from gone
+  group by namespace, queue, type, state
+)
+insert into headrace.ended (
+  namespace, seq, fence, revision, state, priority, rank, erase_at, cancel_asked_at, timeout_ms, isolation,
+  generation, starts, failures, crashes, releases, snoozes, worker, started_at, ended_at, outcome, error, result
+)
+select
+  namespace, seq, fence, revision + 1, state, priority, rank, erase_at, cancel_asked_at, timeout_ms, isolation,
+  generation, starts, failures, crashes, releases, snoozes, worker, started_at, ended_at, outcome, error, result
+from gone
+returning seq
+
+-- :end_jobs moves jobs out of the living, each if it is as it was decided upon
+{ends_each}
+{end_given};
+
+-- :end_alike the same for jobs that end alike, which saves most of the cost of sending them
+{ends_alike}
+{end_given};
+
+-- :move_jobs writes a whole placement for each living job that is as it was decided upon
+with given as materialized (
+  select *
+  from unnest(
+    $1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::bigint[],
+    $6::text[], $7::integer[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[],
+    $14::bigint[], $15::bigint[], $16::integer[], $17::integer[], $18::integer[], $19::integer[], $20::integer[],
+    $21::integer[], $22::integer[], $23::text[], $24::bigint[], $25::text[], $26::text[]
+  ) as one (
+    namespace, seq, fence, revision, expired_before,
+    state, priority, rank, due_at, lease_until, unique_lock, slot_key, parked_on,
+    cancel_asked_at, timeout_ms, isolation, generation, starts, failures, crashes,
+    releases, snoozes, worker, started_at, outcome, error
+  )
+),
+locked as materialized (
+  select given.*, old.queue, old.type, old.state as old_state
+  from given
+  cross join lateral (
+    select live.queue, live.type, live.state
+    from headrace.live
+    where live.namespace = given.namespace
+      and live.seq = given.seq
+      and live.fence = given.fence
+      and live.revision = given.revision
+      and (given.expired_before is null or live.lease_until < given.expired_before)
+    for update
+  ) old
+),
+counted as (
+  insert into headrace.move (count, namespace, queue, type, state)
+  select -count(*), namespace, queue, type, old_state
+  from locked
+  where old_state <> state
+  group by namespace, queue, type, old_state
+  union all
+  select count(*), namespace, queue, type, state
+  from locked
+  where old_state <> state
+  group by namespace, queue, type, state
+)
+update headrace.live
+set
+  revision = live.revision + 1,
+  state = locked.state,
+  priority = locked.priority,
+  rank = locked.rank,
+  due_at = locked.due_at,
+  lease_until = locked.lease_until,
+  unique_lock = locked.unique_lock,
+  slot_key = locked.slot_key,
+  parked_on = locked.parked_on,
+  cancel_asked_at = locked.cancel_asked_at,
+  timeout_ms = locked.timeout_ms,
+  isolation = locked.isolation,
+  generation = locked.generation,
+  starts = locked.starts,
+  failures = locked.failures,
+  crashes = locked.crashes,
+  releases = locked.releases,
+  snoozes = locked.snoozes,
+  worker = locked.worker,
+  started_at = locked.started_at,
+  outcome = locked.outcome,
+  error = locked.error
+from locked
+where live.namespace = any(array[locked.namespace])
+  and live.seq = any(array[locked.seq])
+returning live.seq;
+
+-- :reopen_job brings one ended job back to the living, if it is as it was decided upon
+with gone as (
+  delete from headrace.ended
+  where ended.namespace = $1
+    and ended.seq = $2
+    and ended.fence = $3
+    and ended.revision = $4
+  returning ended.state
+),
+counted as (
+  insert into headrace.move (count, namespace, queue, type, state)
+  select moved.count, job.namespace, job.queue, job.type, moved.state
+  from headrace.job
+  cross join (
+    select -1 as count, state
+    from gone
+    union all
+    select 1, $5
+    from gone
+  ) moved
+  where job.seq = $2
+)
+insert into headrace.live (
+  namespace, seq, fence, revision, queue, type, lock_after_claim,
+  state, priority, rank, due_at, lease_until, unique_lock, slot_key, parked_on, cancel_asked_at, timeout_ms,
+  isolation, generation, starts, failures, crashes, releases, snoozes, worker, started_at, outcome, error
+)
+select
+  job.namespace, $2, $3, $4 + 1, job.queue, job.type, job.lock_after_claim,
+  $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+  $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
+from headrace.job
+cross join gone
+where job.seq = $2
+returning seq;
+
+-- :lock_holder
+select job.id
+from headrace.live
+cross join lateral (
+  select id
+  from headrace.job
+  where job.seq = live.seq
+  offset 0
+) job
+where live.namespace = $1
+  and live.unique_lock is not null
+  and live.unique_lock = $2;
+
+-- :trails
+select trail.seq, trail.attempts
+from unnest($1::bigint[]) as wanted (seq)
+cross join lateral (
+  select *
+  from headrace.trail
+  where trail.seq = wanted.seq
+  offset 0
+) trail;
+
+-- :write_trails
+insert into headrace.trail (seq, attempts)
+select one.seq, one.attempts
+from unnest($1::bigint[], $2::text[]) as one (seq, attempts)
+on conflict (seq) do update set attempts = excluded.attempts;

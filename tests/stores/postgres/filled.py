@@ -1,0 +1,67 @@
+"""Tables with 20,000 jobs: 15,000 have ended, 100 run, 3,900 are parked and 1,000 are due."""
+
+FILL = """
+insert into headrace.job (
+  seq, created_at, version, max_attempts, max_crashes, id, namespace, queue, type, payload, unique_key,
+  batch_id, tags
+)
+select
+  n, 1, 1, 3, 3, 'id-' || n, 'default', 'queue-' || n % 4, 'type-' || n % 10, '{}', 'key-' || n,
+  'batch-' || n % 100, '["tag"]'
+from generate_series(1, 20000) n;
+
+insert into headrace.ended (
+  seq, rank, erase_at, ended_at, priority, fence, revision, isolation, generation, starts, failures, crashes,
+  releases, snoozes, namespace, state
+)
+select
+  n, n, n, n, 0, 1, 2, 0, 1, 1, 0, 0,
+  0, 0, 'default', case when n % 100 = 0 then 'failed' else 'completed' end
+from generate_series(1, 15000) n;
+
+insert into headrace.live (
+  seq, rank, due_at, lease_until, parked_on,
+  priority, isolation, generation, starts, failures, crashes, releases, snoozes,
+  namespace, queue, type, state, unique_lock
+)
+select
+  n, n, case when n > 19000 then n end, case when n <= 15100 then n end,
+  case when n > 15100 and n <= 19000 then 'lane-' || n % 1000 end,
+  0, 0, 1, 0, 0, 0, 0, 0,
+  'default', 'queue-' || n % 4, 'type-' || n % 10,
+  case when n > 15100 then 'pending' else 'processing' end, 'key-' || n
+from generate_series(15001, 20000) n;
+
+insert into headrace.tag
+select 'default', 'tag', n
+from generate_series(1, 20000) n;
+
+insert into headrace.note (seq, progress)
+select n, '1'
+from generate_series(1, 20000) n;
+
+insert into headrace.line (seq, number, at, level, message)
+select n, 1, 1, 'info', 'x'
+from generate_series(1, 20000) n;
+
+insert into headrace.trail (seq, attempts)
+select n, '{}'
+from generate_series(1, 20000) n;
+
+insert into headrace.record
+select 'n', 'k', 'key-' || n, n, '{}', n
+from generate_series(1, 20000) n;
+
+insert into headrace.receipt
+select 'n', 'key-' || n, 'id', null, n
+from generate_series(1, 20000) n;
+
+insert into headrace.register (namespace, key, value)
+select 'n', 'key-' || n, '1'
+from generate_series(1, 20000) n;
+
+insert into headrace.tally
+values ('default', 'queue-1', 'type-1', 'completed', 1500), ('default', 'queue-0', 'type-0', 'failed', 150);
+
+analyze;
+"""

@@ -1,0 +1,186 @@
+"""No statement reads a whole table of jobs, with the plans that are made once and kept.
+
+A plan that does not know the values is made when a connection first needs it, which may be while the
+tables are still empty; it must serve when they have grown. So all statements are looked at on empty
+tables and on filled ones, with the settings of the store's own connections.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from headrace.stores.postgres.connecting import open_for
+from headrace.stores.postgres.location import parse
+from headrace.stores.postgres.statements import PACKAGE, Statements
+from headrace.stores.queries import queries
+from tests.stores.postgres.filled import FILL
+
+FILES = ("claim", "jobs", "notes", "plumbing", "reads")
+PART = re.compile(r"\{(\w+)\}")
+SMALL = {"move", "tally", "queue", "worker"}
+"""Tables that hold no more rows than there are queues, types, workers or seconds."""
+WHOLE_TABLE = re.compile(r"(?:Seq|Bitmap Heap) Scan on (?:headrace\.)?(\w+)")
+OTHER_JOIN = re.compile(r"(?:Hash|Merge) (?:\w+ )*Join")
+FULL_INDEX = re.compile(r"Index (?:Only )?Scan (?:Backward )?using (\w+) on (\w+)[^\n]*\n(?!\s+Index Cond)")
+
+LOOK = ("default", 2**62, 200, 10, None, None, None)
+LOOK_CLOSELY = ("default", 2**62, 200, 10, ["no state"], ["no type"], None)
+IDS = [f"id-{n}" for n in range(15_001, 15_011)]
+TEN = list(range(1, 11))
+NOTHING = [None] * 10
+ITEMS = 10
+BLOCKS = 60
+"""So many blocks of tables and indexes may be read for one thing that is asked for."""
+
+# Name, what it is given, and how many things are asked for.
+ASKED = [
+    ("jobs_by_id", ("default", [*IDS, "no such job"]), ITEMS),
+    ("jobs_by_seq", (TEN,), ITEMS),
+    ("expired", (15_100, ITEMS), ITEMS),
+    ("history_of", ("default", "id-7"), 1),
+    ("lines_of", ("default", "id-7"), 1),
+    ("queue_states", ("default", 64), 1),
+    ("write_notes", (IDS, [0] * 10, "processing", ["1"] * 10, NOTHING, NOTHING), ITEMS),
+    ("write_lines", (TEN, TEN, TEN, ["info"] * 10, [b"x"] * 10, NOTHING), ITEMS),
+    ("drop_lines", (TEN, TEN), ITEMS),
+    ("renew", (IDS, [0] * 10, "processing", 20_000), ITEMS),
+    ("erase", (15_000, ITEMS), ITEMS),
+    ("erase_these", ("default", TEN, "completed"), ITEMS),
+    ("surplus_of_ended", ("default", "type-1", "completed", 10, 10), 2 * ITEMS),
+    ("surplus_of_otherwise", ("default", "type-0", "failed", 10, 10), 2 * ITEMS),
+    ("registers", ("n", ["key-1", "key-2", "no such key"]), 3),
+    ("scan_registers", ("n", "key-1999", "key-199:"), 11),
+    ("lock_registers", ("n", ["key-1", "key-2"]), 2),
+    ("make_registers", ("n", ["new-1", "new-2"], ["1", "2"], [None, None]), 2),
+    ("write_registers", ("n", ["key-1", "key-2"], ["1", "2"], [None, None]), 2),
+    ("remove_registers", ("n", ["key-1", "key-2"]), 2),
+    ("write_records", ("n", "k", ["key-1", "new"], [1, 2], ["{}", "{}"], [None, None]), 2),
+    ("records", ("n", "k", ["key-1", "no such key"]), 2),
+    ("newest_records", ("n", "k", 10_000, "", ITEMS), ITEMS),
+    ("remove_records", ("n", "k", ["key-1"]), 1),
+    ("trim", (20_000, ITEMS), ITEMS),
+    ("unpark_lanes", (1, "default", ["lane-1", "lane-2"], 10_000), ITEMS),
+    ("find_live", LOOK, 200),
+    ("find_live", LOOK_CLOSELY, 200),
+    ("find_running", LOOK, 200),
+    ("find_ended", LOOK, 200),
+    ("find_ended", LOOK_CLOSELY, 200),
+    ("find_otherwise", (*LOOK, "failed"), 200),
+    ("find_otherwise", (*LOOK_CLOSELY, "failed"), 200),
+    ("find_of_batch", (*LOOK_CLOSELY, "batch-7", "key", "tag"), 200),
+    ("find_of_unique_key", (*LOOK_CLOSELY, "key-7", "tag"), 200),
+    ("find_of_tag", (*LOOK_CLOSELY, "tag"), 200),
+]
+
+RUNNING = {"find_running": "live_lease"}
+"""Running jobs are few, so all of them are looked at."""
+
+
+def whole_statements() -> list[str]:
+    """The names of all queries but those that only stand in others."""
+    texts = [files(PACKAGE).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8") for name in FILES]
+    parts = {part for text in texts for part in PART.findall(text)}
+    return sorted({name for file in FILES for name in queries(PACKAGE, file)} - parts)
+
+
+@pytest.fixture
+async def connection(url: str) -> AsyncIterator[Any]:
+    async with open_for(parse(url)) as connection:
+        yield connection
+
+
+async def plan(connection: Any, name: str) -> str:
+    """How a query would be run whatever it is given."""
+    text = Statements()[name]
+    await connection.execute(f"prepare {name} as {text}")
+    counted = "select cardinality(parameter_types) from pg_prepared_statements where name = $1"
+    nulls = ", ".join(["null"] * await connection.fetchval(counted, name))
+    rows = await connection.fetch(f"explain (costs off) execute {name}{f'({nulls})' if nulls else ''}")
+    return "\n".join(row[0] for row in rows)
+
+
+async def blocks_read(connection: Any, text: str, values: tuple[object, ...]) -> int:
+    """How many blocks the scans of a statement read; what it writes is undone."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        explained = f"explain (analyze, buffers, timing off, format json) {text}"
+        (((text,),),) = (await connection.fetch(explained, *values),)
+    finally:
+        await transaction.rollback()
+    return sum(
+        node["Shared Hit Blocks"] + node["Shared Read Blocks"]
+        for node in nodes(json.loads(text)[0]["Plan"])
+        if "Plans" not in node
+    )
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A node of a plan and all below it."""
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def faults(name: str, plan: str) -> list[str]:
+    """What a plan of ours must not do."""
+    whole = [f"reads all of {table}" for table in WHOLE_TABLE.findall(plan) if table not in SMALL]
+    joins = [f"has a {join}" for join in OTHER_JOIN.findall(plan)]
+    walks = [
+        f"walks over all of {index}"
+        for index, table in FULL_INDEX.findall(plan + "\n")
+        if table not in SMALL and RUNNING.get(name) != index
+    ]
+    return [f"{name} {fault}" for fault in (*whole, *joins, *walks)]
+
+
+async def test_plans_made_on_empty_tables_look_at_what_they_need(connection):
+    found = [fault for name in whole_statements() for fault in faults(name, await plan(connection, name))]
+
+    assert found == []
+
+
+async def test_plans_made_on_filled_tables_look_at_what_they_need(connection, url, run_script):
+    run_script(url, FILL)
+
+    found = [fault for name in whole_statements() for fault in faults(name, await plan(connection, name))]
+
+    assert found == []
+
+
+async def test_statements_read_a_few_blocks_for_each_thing_they_are_asked_for(connection, url, run_script):
+    run_script(url, FILL)
+
+    found = [
+        f"{name} read {blocks} blocks for {count}"
+        for name, values, count in ASKED
+        if (blocks := await blocks_read(connection, Statements()[name], values)) > count * BLOCKS
+    ]
+
+    assert found == []
+
+
+async def test_greedy_statement_is_found(connection, url, run_script):
+    run_script(url, FILL)
+    greedy = "select from headrace.job where seq + 0 = any($1::bigint[])"
+
+    assert await blocks_read(connection, greedy, (TEN,)) > BLOCKS
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from headrace.job where payload = ''",
+        "select * from headrace.job join headrace.live on live.queue = job.queue",
+        "select * from headrace.live where queue = 'x' order by namespace, seq",
+    ],
+)
+async def test_bad_plans_are_found(connection, query):
+    await connection.execute("set enable_nestloop = off; set enable_hashjoin = on")
+    rows = await connection.fetch(f"explain (costs off) {query}")
+
+    assert faults("query", "\n".join(row[0] for row in rows)) != []
