@@ -2,33 +2,37 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from headrace.clock import Clock, StoreClock
 from headrace.core.ids import checked_name
 from headrace.core.policy import Retention
 from headrace.core.request import EnqueueRequest
+from headrace.core.unique import OnConflict
 from headrace.engine.handle import Handle
 from headrace.engine.job_type import JobDecorator
 from headrace.engine.local import LocalOperations
 from headrace.engine.operations import Runs
 from headrace.engine.portal import Portal
 from headrace.engine.registry import JobOptions, Registered, Registry, Retry
+from headrace.engine.transactions import Statement, Style, drive, styled
 from headrace.engine.work import LocalWork
+from headrace.errors import InvalidInput, MisuseError
 from headrace.files.open import opened_files
 from headrace.settings import Settings
-from headrace.stores.protocol import InsertKind, Store
+from headrace.stores.protocol import Inserted, InsertKind, Store
 
 if TYPE_CHECKING:
     from headrace.engine.payload import PayloadSchema
     from headrace.worker.settings import WorkerSettings
     from headrace.worker.worker import Worker
 
+T = TypeVar("T")
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 
@@ -115,17 +119,84 @@ class App:
         self.lifespan_factory = factory
         return factory
 
-    async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> Sequence[Handle[Any]]:
+    async def enqueue_many(
+        self, requests: Sequence[EnqueueRequest], *, tx: object = None
+    ) -> Sequence[Handle[Any]]:
         """Enqueues all requests or none, in order; one handle each.
 
+        With ``tx``, a connection of the program's own, they exist if and when the transaction that is open
+        on it commits.
+
         Build them with ``job_type.request(...)``. Raises InvalidInput, DuplicateJob,
-        IdempotencyMismatch, StoreError.
+        IdempotencyMismatch, MisuseError, StoreError.
         """
-        answers = await (await self.open()).operations.enqueue(requests)
-        return [
-            Handle(self, answer.job_id, answer.kind, self._payload_of(request))
-            for request, answer in zip(requests, answers, strict=True)
-        ]
+        opened = await self.open()
+        if tx is None:
+            return self._handles(requests, await opened.operations.enqueue(requests))
+        caller = opened.store.caller(tx)
+        return self._handles(
+            requests, await opened.operations.enqueue_within(caller, requests, self._wake_soon)
+        )
+
+    def enqueue_many_sync(
+        self, requests: Sequence[EnqueueRequest], *, tx: object = None
+    ) -> Sequence[Handle[Any]]:
+        """As ``enqueue_many``, for callers without an event loop.
+
+        With a synchronous ``tx`` it may be called anywhere, also where an event loop runs: all that is done
+        is done on that connection, in the calling thread.
+        """
+        if tx is None:
+            return self.portal.call(lambda: self.enqueue_many(requests))
+        opened = self._opened_sync()
+        caller = opened.store.caller(tx)
+        if caller.suspends:
+            msg = "this connection is asynchronous: await enqueue(...) or app.enqueue_many(...)"
+            raise MisuseError(msg)
+        self._learn_types(opened, requests)
+        return self._handles(
+            requests, drive(opened.operations.enqueue_within(caller, requests, self._wake_soon))
+        )
+
+    @overload
+    async def transaction(self, fn: Callable[[Any], Awaitable[T]]) -> T: ...
+    @overload
+    async def transaction(self, fn: Callable[[Any], T]) -> T: ...
+    async def transaction(self, fn: Callable[[Any], Any]) -> Any:
+        """Runs ``fn(connection)`` in a transaction of the store and returns its value, once committed.
+
+        Jobs enqueued inside by ``.using(tx=connection)`` exist if and when it commits. PostgreSQL: ``fn`` is
+        async and receives an asyncpg connection. SQLite: ``fn`` is a plain function, receives an apsw
+        connection, enqueues with ``enqueue_sync`` and has one second. It may neither commit nor roll back.
+
+        Raises what ``fn`` raises, after undoing everything; MisuseError, StoreError.
+        """
+        return await (await self.open()).store.transact(fn)
+
+    def transaction_sync(self, fn: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what fn returns
+        """As ``transaction``, for callers without an event loop. ``fn`` is of the same kind as there."""
+        return self.portal.call(lambda: self.transaction(fn))
+
+    def insert_statement(
+        self, requests: Sequence[EnqueueRequest], *, style: Style | str = Style.NUMERIC
+    ) -> Statement:
+        """The requests as one PostgreSQL statement with one parameter, to be run by any driver.
+
+        ``style`` says how the driver writes parameters: ``numeric`` ($1), ``format`` (%s) or ``named``
+        (:jobs). A unique key that is held makes the statement fail with a unique violation. Idempotency
+        keys, periods and ``on_conflict`` need more than one statement: raises InvalidInput.
+        Afterwards ``await app.wake(queue)`` starts the jobs at once; without it polling finds them.
+        """
+        for index, request in enumerate(requests):
+            _refuse_more_than_inserting(index, request)
+        opened = self._opened_sync()
+        self._learn_types(opened, requests)
+        jobs = drive(opened.operations.prepared(requests, opened.operations.now()))
+        return styled(*opened.store.insert_statement(jobs), Style(style))
+
+    async def wake(self, *queues: str) -> None:
+        """Hints that there is work on these queues, for who has committed jobs by hand."""
+        (await self.open()).store.wake(self.settings.namespace, frozenset(queues))
 
     async def handle(self, job_id: str) -> Handle[Any]:
         """A handle on a job known by its id. Raises JobNotFound."""
@@ -214,6 +285,55 @@ class App:
         operations = LocalOperations(store, clock, namespace=self.settings.namespace, registry=self.registry)
         return OpenedApp(store=store, clock=clock, operations=operations)
 
+    def _opened_sync(self) -> OpenedApp:
+        with self._lock:
+            opened = self._opened
+        found = opened.result() if opened is not None and opened.done() else None
+        return found or self.portal.call(self.open)
+
+    def _learn_types(self, opened: OpenedApp, requests: Sequence[EnqueueRequest]) -> None:
+        """Reads the job types that other programs have published, if one of these is not known here."""
+        if any(self.registry.find(request.type) is None for request in requests):
+            self.portal.call(opened.operations.job_types)
+
+    def _wake_soon(self, queues: frozenset[str]) -> None:
+        """Hints from any thread. A notice to other processes is sent by an event loop, so it needs one."""
+        with self._lock:
+            opened = self._opened
+        found = opened.result() if opened is not None and opened.done() else None
+        if found is None:
+            return  # closed meanwhile
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self.portal.post(lambda: found.store.wake(self.settings.namespace, queues))
+        else:
+            found.store.wake(self.settings.namespace, queues)
+
+    def _handles(
+        self, requests: Sequence[EnqueueRequest], answers: Sequence[Inserted]
+    ) -> Sequence[Handle[Any]]:
+        return [
+            Handle(self, answer.job_id, answer.kind, self._payload_of(request))
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
     def _payload_of(self, request: EnqueueRequest) -> "PayloadSchema | None":
         known = self.registry.find(request.type)
         return None if known is None else known.payload
+
+
+def _refuse_more_than_inserting(index: int, request: EnqueueRequest) -> None:
+    unique = request.unique
+    field = None
+    if request.idempotency_key is not None:
+        field = "idempotency_key"
+    elif unique is not None and unique.period_ms is not None:
+        field = "period"
+    elif unique is not None and unique.on_conflict is OnConflict.REPLACE:
+        field = "on_conflict"
+    if field is not None:
+        msg = f"{field} takes more than one statement: use .using(tx=...) with a connection that it knows"
+        error = InvalidInput(msg, field=field)
+        error.index = index
+        raise error

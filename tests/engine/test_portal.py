@@ -10,7 +10,7 @@ import pytest
 
 from headrace.engine.portal import Portal
 
-PATIENCE = 30
+PATIENCE = 60
 
 FORK = """
 import os, signal
@@ -23,7 +23,7 @@ portal = Portal()
 portal.call(one)
 pid = os.fork()
 if pid == 0:
-    signal.alarm(20)
+    signal.alarm(60)
     os._exit(portal.call(one))
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """

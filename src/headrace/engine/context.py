@@ -6,10 +6,10 @@ a ``Pending`` that can be awaited, waited for, or left alone.
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from headrace.core import wire
 from headrace.core.outcomes import showable
@@ -81,6 +81,10 @@ class ContextLink(Protocol):
 
     def enqueue(self, requests: Sequence[EnqueueRequest]) -> "Future[tuple[str, ...]]":
         """Enqueues children while the lease holds; done with their ids. Fails with LeaseLost."""
+        ...
+
+    def transaction(self, fn: Callable[[Any], Any]) -> "Future[Any]":
+        """Runs ``fn`` in a transaction that completes the job too; done with its value."""
         ...
 
 
@@ -167,6 +171,28 @@ class Context:
         built from ``ctx.idempotency_key`` where that matters.
         """
         return Pending(self._link.enqueue(requests))
+
+    @overload
+    def transaction(self, fn: Callable[[Any], Awaitable[T]]) -> Pending[T]: ...
+    @overload
+    def transaction(self, fn: Callable[[Any], T]) -> Pending[T]: ...
+    def transaction(self, fn: Callable[[Any], Any]) -> Pending[Any]:
+        """Runs ``fn(connection)`` in a transaction of the store that also completes this job.
+
+        What ``fn`` writes and the job's completion commit together or not at all, so these writes happen
+        exactly once. What ``fn`` returns is the job's result; what the handler itself returns or raises
+        afterwards changes nothing any more. At most one call in an attempt, and the last word of it: ``log``
+        and ``progress`` are dropped after it, ``checkpoint`` and ``enqueue`` refused.
+
+        PostgreSQL: ``fn`` is async and receives an asyncpg connection. SQLite: ``fn`` is a plain function,
+        receives an apsw connection and has one second, in which nobody else writes to the file. It may
+        neither commit nor roll back; ``job_type.using(tx=connection)`` works inside it.
+
+        Raises LeaseLost if the job has another holder by now, and what ``fn`` raises; then nothing was
+        written. OutcomeUnknown: the reply of the commit was lost, and the store will tell: let it out. Raises
+        MisuseError in a job type with ``runs="process"``, whose handlers have no way to the store.
+        """
+        return Pending(self._link.transaction(fn))
 
 
 def parse_saved(checkpoint: str | None) -> Json:

@@ -11,6 +11,7 @@ from headrace.engine.context import Context
 from headrace.engine.handle import Handle
 from headrace.engine.portal import Portal
 from headrace.engine.registry import JobOptions, Registered, Registry, registered
+from headrace.errors import MisuseError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,14 +30,25 @@ class Enqueuer(Protocol):
         """Where job types are registered."""
         ...
 
-    async def enqueue_many(self, requests: Sequence[EnqueueRequest]) -> Sequence[Handle[Any]]:
+    async def enqueue_many(
+        self, requests: Sequence[EnqueueRequest], *, tx: object = None
+    ) -> Sequence[Handle[Any]]:
         """Enqueues all requests or none, in order."""
+        ...
+
+    def enqueue_many_sync(
+        self, requests: Sequence[EnqueueRequest], *, tx: object = None
+    ) -> Sequence[Handle[Any]]:
+        """As ``enqueue_many``, for callers without an event loop."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOptions:
-    """What ``using`` sets for one enqueue; durations in seconds, ``at`` in epoch milliseconds."""
+    """What ``using`` sets for one enqueue; durations in seconds, ``at`` in epoch milliseconds.
+
+    ``tx`` is a connection with an open transaction, of a library that the store accepts.
+    """
 
     queue: str | None = None
     priority: int | None = None
@@ -49,6 +61,7 @@ class CallOptions:
     idempotency_key: str | None = None
     batch_id: str | None = None
     tags: tuple[str, ...] = ()
+    tx: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +98,13 @@ class JobType(Generic[P, R]):
         idempotency_key: str | None = None,
         batch_id: str | None = None,
         tags: tuple[str, ...] = (),
+        tx: object = None,
     ) -> "JobType[P, R]":
-        """The same job type with options for the next enqueue. Durations are in seconds."""
+        """The same job type with options for the next enqueue. Durations are in seconds.
+
+        With ``tx``, the program's own connection, the job exists if and when the transaction that is open
+        on it commits (docs/guides/transactions.md).
+        """
         unique = None
         if unique_key is not None:
             period_ms = None if period is None else round(period * 1000)
@@ -103,14 +121,34 @@ class JobType(Generic[P, R]):
             idempotency_key=idempotency_key,
             batch_id=batch_id,
             tags=tags,
+            tx=tx,
         )
         return replace(self, options=options)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
         """The request for a call with these arguments, for ``app.enqueue_many`` and ``ctx.enqueue``.
 
-        Raises InvalidPayload.
+        Raises InvalidPayload; MisuseError for a request with ``tx``, which belongs to the call that sends it.
         """
+        if self.options.tx is not None:
+            msg = "a request has no transaction of its own: app.enqueue_many(requests, tx=connection)"
+            raise MisuseError(msg)
+        return self._request(args, kwargs)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Enqueues a call with these arguments; when it returns, the job is safe in the store.
+
+        With ``using(tx=...)`` it is safe when that transaction has committed.
+        Raises InvalidPayload, DuplicateJob, IdempotencyMismatch, MisuseError, StoreError.
+        """
+        handles = await self.app.enqueue_many((self._request(args, kwargs),), tx=self.options.tx)
+        return handles[0]
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """As ``enqueue``, for callers without an event loop, and with a synchronous ``tx`` everywhere."""
+        return self.app.enqueue_many_sync((self._request(args, kwargs),), tx=self.options.tx)[0]
+
+    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> EnqueueRequest:
         options = self.options
         return EnqueueRequest(
             type=self.name,
@@ -128,18 +166,6 @@ class JobType(Generic[P, R]):
             batch_id=options.batch_id,
             tags=options.tags,
         )
-
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
-        """Enqueues a call with these arguments; when it returns, the job is safe in the store.
-
-        Raises InvalidPayload, DuplicateJob, IdempotencyMismatch, StoreError.
-        """
-        handles = await self.app.enqueue_many((self.request(*args, **kwargs),))
-        return handles[0]
-
-    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
-        """As ``enqueue``, for callers without an event loop."""
-        return self.app.portal.call(lambda: self.enqueue(*args, **kwargs))
 
 
 class JobDecorator:

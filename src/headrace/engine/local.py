@@ -3,7 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from headrace.clock import Clock
@@ -14,7 +15,7 @@ from headrace.core.ids import checked_name
 from headrace.core.job import History, Job
 from headrace.core.outcomes import CancelAsked, RetryAsked
 from headrace.core.request import MAX_BULK, EnqueueRequest
-from headrace.engine.enqueue import IDEMPOTENCY_PREFIX, new_job
+from headrace.engine.enqueue import IDEMPOTENCY_PREFIX, new_job, refused_at
 from headrace.engine.operations import CancelAnswer, Stats, TypeInfo
 from headrace.engine.published import PublishedTypes
 from headrace.engine.registry import EMPTY, Registry
@@ -32,6 +33,7 @@ from headrace.mint import IdMint
 from headrace.stores.protocol import (
     Already,
     Applied,
+    Caller,
     Conflict,
     Health,
     Holder,
@@ -81,18 +83,33 @@ class LocalOperations:
         """Enqueues all requests or none; with ``parent`` only while that fence holds."""
         if not requests:
             return ()
+        now = self._clock.now()
+        jobs = await self.prepared(requests, now)
+        with _told(jobs):
+            answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
+        self._store.wake(self._namespace, frozenset(job.facts.queue for job in jobs))
+        return answers
+
+    async def enqueue_within(
+        self, caller: Caller, requests: Sequence[EnqueueRequest], wake: Callable[[frozenset[str]], None]
+    ) -> Sequence[Inserted]:
+        """Enqueues all requests or none in the caller's transaction; ``wake`` is called after its commit."""
+        if not requests:
+            return ()
+        now = self._clock.now()
+        jobs = await self.prepared(requests, now)
+        with _told(jobs):
+            answers = await caller.insert(self._namespace, jobs, now=now)
+        queues = frozenset(job.facts.queue for job in jobs)
+        caller.after_commit(lambda: wake(queues))
+        return answers
+
+    async def prepared(self, requests: Sequence[EnqueueRequest], now: int) -> Sequence[NewJob]:
+        """The jobs that are asked for, checked. Waits for nothing if this program knows their types."""
         if len(requests) > MAX_BULK:
             msg = f"{len(requests)} jobs in one call, the limit is {MAX_BULK}"
             raise TooLarge(msg, field="jobs")
-        now = self._clock.now()
-        jobs = [await self._checked(index, request, now) for index, request in enumerate(requests)]
-        try:
-            answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
-        except IdempotencyMismatch as error:
-            given = error.key.removeprefix(IDEMPOTENCY_PREFIX)
-            raise IdempotencyMismatch(given, error.job_id) from error
-        self._store.wake(self._namespace, frozenset(job.facts.queue for job in jobs))
-        return answers
+        return [await self._checked(index, request, now) for index, request in enumerate(requests)]
 
     async def job(self, job_id: str) -> Job:
         """The job. Raises JobNotFound."""
@@ -217,6 +234,20 @@ class LocalOperations:
                     job = await self.job(job_id)
         msg = f"job {job_id} changes too fast to decide on; try again"
         raise StoreUnavailable(msg)
+
+
+@contextmanager
+def _told(jobs: Sequence[NewJob]) -> Generator[None]:
+    """Says of a refusal which of the jobs it is about."""
+    try:
+        yield
+    except DuplicateJob as error:
+        error.index = refused_at(error, jobs)
+        raise
+    except IdempotencyMismatch as error:
+        told = IdempotencyMismatch(error.key.removeprefix(IDEMPOTENCY_PREFIX), error.job_id)
+        told.index = refused_at(error, jobs)
+        raise told from error
 
 
 def result_of(job: Job) -> object:

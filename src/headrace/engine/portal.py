@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from headrace.errors import MisuseError
+from headrace.stores.transactions import refuse_inside_transaction
 
 T = TypeVar("T")
 
@@ -26,14 +27,24 @@ class Portal:
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Runs the coroutine to its end and returns what it returns.
 
-        Raises MisuseError in a thread that runs an event loop, which this would block.
+        Raises MisuseError in a thread that runs an event loop, which this would block, and inside the
+        function of a transaction, which the store would wait for.
         """
+        refuse_inside_transaction()
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return self._submit(make).result()
         msg = "a synchronous call inside an event loop would block it; await the async method instead"
         raise MisuseError(msg)
+
+    def post(self, call: Callable[[], object]) -> None:
+        """Has something called soon, in the portal's loop. Returns at once."""
+
+        async def called() -> None:
+            call()
+
+        self._submit(called)
 
     def close(self) -> None:
         """Stops the loop and its thread; calls under way end with CancelledError. Idempotent."""

@@ -66,6 +66,7 @@ def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
     from headrace.engine.payload import PayloadSchema  # noqa: PLC0415 - pydantic takes 0.15 s to import
 
     name = checked_name(options.name or _name_of(handler), "type")
+    _refuse_generator(name, handler)
     checked_name(options.queue, "queue")
     payload = PayloadSchema(name, handler)
     policy = Policy(
@@ -139,6 +140,16 @@ class Registry:
 
 def _name_of(handler: Callable[..., Any]) -> str:
     return getattr(handler, "__name__", type(handler).__name__)
+
+
+def _refuse_generator(name: str, handler: Callable[..., Any]) -> None:
+    for code in (handler, getattr(handler, "__call__", None)):  # noqa: B004 - asks what a call would run
+        if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+            msg = (
+                f"{name}: a handler must not yield: a call would only make a generator. Return one value, "
+                "and tell what happens on the way with ctx.progress, ctx.log or ctx.enqueue"
+            )
+            raise MisuseError(msg)
 
 
 def _runs(name: str, handler: Callable[..., Any], asked: Runs | None) -> Runs:

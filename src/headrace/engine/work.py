@@ -18,7 +18,8 @@ from headrace.core.value import value
 from headrace.engine.local import ENDED_HINT, LocalOperations
 from headrace.engine.operations import TypeInfo
 from headrace.engine.published import PublishedTypes
-from headrace.errors import JobNotFound, StoreUnavailable
+from headrace.engine.transactions import Completion, Work, completed_within
+from headrace.errors import JobNotFound, LeaseLost, StoreUnavailable
 from headrace.stores.protocol import (
     Already,
     Applied,
@@ -38,6 +39,7 @@ from headrace.stores.protocol import ClaimRequest as StoreClaim
 
 __all__ = [
     "Claim",
+    "Completion",
     "Holder",
     "LocalWork",
     "LogLine",
@@ -46,6 +48,7 @@ __all__ = [
     "Renewal",
     "Renewer",
     "Reported",
+    "Work",
     "WorkSource",
     "WorkerHello",
 ]
@@ -116,6 +119,14 @@ class WorkSource(Protocol):
 
     async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
         """Enqueues children of a running job, if its lease holds. Raises LeaseLost, InvalidInput."""
+        ...
+
+    async def transaction(self, holder: Holder, work: Work, completion: Completion) -> object:
+        """Runs ``work`` in a transaction that also completes the holder's job; returns its value.
+
+        Raises LeaseLost, and what ``work`` raises; then nothing was written. OutcomeUnknown: reporting the
+        attempt tells. MisuseError where this source has no transactions.
+        """
         ...
 
     def renewer(self) -> AbstractAsyncContextManager[Renewer]:
@@ -220,6 +231,23 @@ class LocalWork:
         """Enqueues children of a running job, if its lease holds."""
         answers = await self._operations.enqueue(requests, parent=parent)
         return tuple(answer.job_id for answer in answers)
+
+    async def transaction(self, holder: Holder, work: Work, completion: Completion) -> object:
+        """Runs ``work`` in a transaction that also completes the holder's job; returns its value."""
+        job = self._claimed.get(holder.job_id)
+        if job is None or job.fence != holder.fence:
+            raise LeaseLost(holder.job_id, holder.fence)
+        policy = await self._policy(job)
+
+        def decider(current: Job, report: Report) -> Transition:
+            now = self._clock.now()
+            return decide_report(
+                current, report.outcome, report.started_at, policy=policy, now=now, rng=self._rng
+            )
+
+        value = await completed_within(self._store, job, work, completion=completion, decider=decider)
+        self._store.wake(self._namespace, frozenset({ENDED_HINT}))
+        return value
 
     def renewer(self) -> AbstractAsyncContextManager[Renewer]:
         """A renewer for the event loop of the calling thread."""

@@ -28,3 +28,26 @@ async def calls() -> None:
     number: int = await handle.result(timeout=1)
     text: str = await handle.result(timeout=1)  # refused
     _ = (number, text)
+
+
+def book(connection: object) -> int:
+    return 1
+
+
+async def book_later(connection: object) -> int:
+    return 1
+
+
+async def transactions(ctx: Context, connection: object) -> None:
+    await send_receipt.using(tx=connection).enqueue(order_id=42, to="a@example.com")
+    await send_receipt.using(tx=connection).enqueue(order_id="42", to="a@example.com")  # refused
+    resize.using(tx=connection).enqueue_sync("3")  # refused
+    await app.enqueue_many([resize.request(3)], tx=connection)
+    value: int = await app.transaction(book)
+    later: int = await app.transaction(book_later)
+    text: str = await app.transaction(book)  # refused
+    mine: int = await ctx.transaction(book_later)
+    waited: int = ctx.transaction(book).wait()
+    other: str = await ctx.transaction(book_later)  # refused
+    await app.transaction(3)  # refused
+    _ = (value, later, text, mine, waited, other)
