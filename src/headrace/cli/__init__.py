@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "cancel": ("headrace.cli.jobs:cancel", "Cancel waiting jobs, ask running ones to stop."),
     "retry": ("headrace.cli.jobs:retry", "Run failed or cancelled jobs again."),
     "queues": ("headrace.cli.queues:queues", "List queues; pause or resume them."),
+    "migrate": ("headrace.cli.migrate:migrate", "Make the store's tables, or bring them up to date."),
     "doctor": ("headrace.cli.doctor:doctor", "Show settings, the store's health and what needs looking at."),
     "demo": ("headrace.cli.demo:demo", "Run jobs through every part of the system and explain them."),
 }

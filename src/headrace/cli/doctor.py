@@ -4,13 +4,13 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from headrace.api.views import worker_to_json
 from headrace.app import App
 from headrace.cli.exits import Exit, one_line
-from headrace.cli.opening import settings_for, sqlite_file, wait_for
+from headrace.cli.opening import settings_for, wait_for, what_is_missing
 from headrace.cli.options import AsJson, Url
 from headrace.cli.show import print_facts, print_json, print_line, print_table
 from headrace.core.wire import Json, to_iso
@@ -20,7 +20,7 @@ from headrace.files.open import files_folder
 from headrace.settings import Settings
 from headrace.stores.protocol import WorkerHello
 
-_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):.*@")
 SILENT_MS: Final = 60_000
 """A worker that has not said hello for so long is taken for gone."""
 
@@ -47,13 +47,11 @@ def doctor(*, url: Url = None, as_json: AsJson = False) -> int:
     report = Report(settings=shown_settings(settings), versions=versions())
 
     async def run() -> None:
-        file = sqlite_file(settings.url)
-        if file is not None and not file.is_file():
-            report.wrong.append(
-                f"there is no store at {settings.url} yet: `headrace serve`, `worker` and `enqueue` make it"
-            )
-            return
         try:
+            missing = await what_is_missing(settings.url)
+            if missing is not None:
+                report.wrong.append(missing)
+                return
             async with App(settings=settings) as app:
                 await examine(await app.operations(), report)
         except HeadraceError as error:
@@ -118,7 +116,9 @@ def shown_settings(settings: Settings) -> dict[str, Json]:
 
 def without_password(url: str) -> str:
     """The URL with its password, and the values of its query, left out."""
-    address, mark, _ = url.partition("?")
+    address, mark, query = url.partition("?")
+    if "@" in query and "@" not in address:  # what looks like a query may be half of the password
+        return f"{address.partition('://')[0]}://***"
     return _PASSWORD.sub(r"\1:***@", address) + (f"{mark}***" if mark else "")
 
 
@@ -128,9 +128,17 @@ def versions() -> dict[str, Json]:
         "headrace": version("headrace"),
         "python": platform.python_version(),
         "apsw": version("apsw"),
+        "asyncpg": _version_if_there("asyncpg"),
         "pydantic": version("pydantic"),
         "system": platform.platform(),
     }
+
+
+def _version_if_there(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _alive(worker: WorkerHello, now: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from headrace.app import App
 from headrace.errors import InvalidInput, NotFound
 from headrace.settings import Settings
+from headrace.stores.open import open_store
 
 T = TypeVar("T")
 
@@ -82,16 +83,27 @@ def load_app(path: str) -> App:
 
 @asynccontextmanager
 async def existing(url: str | None) -> AsyncGenerator[App]:
-    """An App over a store that is there. Raises NotFound instead of making an empty SQLite file."""
+    """An App over a store that is there. Raises NotFound instead of making or changing one."""
     settings = settings_for(url)
-    file = sqlite_file(settings.url)
-    if file is not None and not file.is_file():
-        raise NotFound(
-            f"there is no store at {settings.url}; `headrace serve`, `worker` and `enqueue` make one, "
-            "or name another with --url"
-        )
+    missing = await what_is_missing(settings.url)
+    if missing is not None:
+        raise NotFound(f"{missing}, or name another with --url")
     async with App(settings=settings) as app:
         yield app
+
+
+async def what_is_missing(url: str) -> str | None:
+    """Why the store cannot be looked at as it is, and what helps; None if it can."""
+    file = sqlite_file(url)
+    if file is not None:
+        made = "`headrace serve`, `worker` and `enqueue` make it"
+        return None if file.is_file() else f"there is no store at {url} yet: {made}"
+    store = await open_store(url)
+    try:
+        plan = await store.migration_plan()
+    finally:
+        await store.close()
+    return "the store has not the tables of this version: run `headrace migrate`" if plan else None
 
 
 def sqlite_file(url: str) -> Path | None:

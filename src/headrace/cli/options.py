@@ -8,7 +8,10 @@ Url = Annotated[
     str | None,
     Parameter(
         name="--url",
-        help="The store, such as sqlite:///headrace.db; else HEADRACE_URL, else sqlite:///headrace.db.",
+        help=(
+            "The store: sqlite:///headrace.db, postgresql://user@host/database; "
+            "else HEADRACE_URL, else sqlite:///headrace.db."
+        ),
     ),
 ]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.", show_default=False)]

@@ -18,7 +18,7 @@ from headrace.cli.listening import Listening
 from headrace.cli.logs import log_to_stderr
 from headrace.cli.opening import app_for, run_long
 from headrace.cli.options import AppPath, Url
-from headrace.cli.worker import WorkerPlan, made_upkeep, made_worker
+from headrace.cli.worker import WorkerPlan, made_upkeep, made_worker, say_wakeups
 from headrace.engine.operations import Operations
 from headrace.settings import DEFAULT_PORT
 from headrace.signals import on_signals
@@ -67,6 +67,8 @@ async def serve_app(app: App, listening: Listening, plan: WorkerPlan | None) -> 
         server = Server(_config(await app.operations(), listening), lambda: _say(listening.url))
         await stack.enter_async_context(await made_upkeep(app, plan or WorkerPlan()))
         worker = None if plan is None else await stack.enter_async_context(made_worker(app, plan))
+        if worker is not None:
+            await say_wakeups(app, worker)
 
         def stop() -> None:
             server.should_exit = True

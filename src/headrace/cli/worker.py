@@ -1,6 +1,7 @@
 """``headrace worker``: a composition root. It may import everything."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from headrace.cli.opening import app_for, run_long
 from headrace.cli.options import AppPath, Url
 from headrace.cli.supervise import Supervisor, supervisor_gone
 from headrace.core.ids import checked_name
-from headrace.errors import InvalidInput
+from headrace.errors import InvalidInput, StoreError
 from headrace.files.open import kept_files, opened_files
 from headrace.settings import checked_lease
 from headrace.upkeep.upkeep import Upkeep, usual_chores
@@ -99,6 +100,21 @@ async def made_upkeep(app: App, plan: WorkerPlan) -> Upkeep:
     return Upkeep(chores)
 
 
+async def say_wakeups(app: App, one: Worker) -> None:
+    """Says on stderr how the worker learns of jobs, where the store has several ways."""
+    try:
+        wakeups = (await (await app.operations()).health()).details.get("wakeups")
+    except StoreError:
+        return  # the worker waits for the store, and says so itself
+    if wakeups is None:
+        return
+    way, _, why = wakeups.partition(": ")
+    every = f"{one.settings.poll_ms / 1000:g} s"
+    said = f"polling every {every} ({why})" if way == "polling" else f"{way}; polling every {every} besides"
+    sys.stderr.write(f"headrace: wake-ups: {said}\n")
+    sys.stderr.flush()
+
+
 def lease_ms(app: App, plan: WorkerPlan) -> int:
     """How long a lease lasts: what the command line says, else the settings."""
     return round((app.settings.lease if plan.lease is None else plan.lease) * 1000)
@@ -120,6 +136,7 @@ def slots_of(text: str | None, concurrency: int) -> dict[str, int] | None:
 async def _work(plan: WorkerPlan, url: str | None, *, supervised: bool) -> int:
     app = app_for(plan.app_path, url)
     async with app, await made_upkeep(app, plan), made_worker(app, plan) as one:
+        await say_wakeups(app, one)
         watching = asyncio.create_task(_stop_when_alone(one)) if supervised else None
         code = await run_until_signalled(one)
         if watching is not None:
