@@ -48,8 +48,11 @@ format: $(STAMP) ## Format the code and repair what can be repaired safely
 bench: $(STAMP) ## Measure throughput and latency (ARGS are handed on)
 	@$(BIN)/python -m bench $(ARGS)
 
-faults: $(STAMP) ## Look for faults at length: long model runs, and processes killed at the worst moments
-	@HYPOTHESIS_PROFILE=faults $(BIN)/python -m pytest -n auto --dist worksteal tests/model tests/crash $(ARGS)
+faults: $(STAMP) ## Look for faults at length: long model runs, then every crash experiment (ARGS=E05, ARGS=--write)
+ifeq (,$(filter E%,$(ARGS)))
+	@HYPOTHESIS_PROFILE=faults $(BIN)/python -m pytest -n auto --dist worksteal tests/model
+endif
+	@$(BIN)/python -m tests.crash.full $(ARGS)
 
 dev: $(STAMP) ## Serve the default database and start again after each change
 	@$(BIN)/watchfiles "$(BIN)/headrace serve $(ARGS)" src

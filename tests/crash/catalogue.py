@@ -1,0 +1,32 @@
+"""All experiments, by number. Importing a module of experiments registers them."""
+
+from typing import Final
+
+from tests.crash.experiments import (
+    e02_claim_race,
+    e03_kill_storm,
+    e04_crash_points,
+    e05_zombie,
+    e06_blocked_loop,
+    e07_shutdown,
+    e08_store_outage,
+    e11_sqlite_contention,
+    e12_disk,
+    e17_order,
+)
+from tests.crash.kit.experiment import EXPERIMENTS
+
+MODULES: Final = (
+    e02_claim_race,
+    e03_kill_storm,
+    e04_crash_points,
+    e05_zombie,
+    e06_blocked_loop,
+    e07_shutdown,
+    e08_store_outage,
+    e11_sqlite_contention,
+    e12_disk,
+    e17_order,
+)
+
+__all__ = ["EXPERIMENTS", "MODULES"]
