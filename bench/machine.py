@@ -13,9 +13,10 @@ from pathlib import Path
 
 import apsw
 
-from bench.places import home, pinned
+from bench.environments import pinned
+from bench.places import home
 
-PACKAGES = ("headrace", "apsw", "pydantic", "uvloop", "fastapi", "uvicorn")
+PACKAGES = ("headrace", "apsw", "asyncpg", "pydantic", "uvloop", "fastapi", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def look() -> Machine:
         python=platform.python_version(),
         sqlite=apsw.sqlite_lib_version(),
         versions={name: _version(name) for name in PACKAGES},
-        peers=pinned("huey"),
+        peers=pinned(),
         fsync_ms=statistics.median(fsync),
         fsync_p95_ms=statistics.quantiles(fsync, n=20)[-1],
         loop_million=_loop_million(),

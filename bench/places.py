@@ -1,18 +1,14 @@
-"""Where the bench works: a home outside the tree, an environment per peer, a folder per turn."""
+"""Where the bench works: a home outside the tree, a folder per turn."""
 
-import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ROOT / "bench" / "peers"
 MEMORY = Path("/dev/shm")
 
 
@@ -26,27 +22,32 @@ def home() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """Folders of one turn: ``disk`` for databases, ``probe`` for what handlers write (in memory)."""
+    """What one turn works with: ``disk`` for files, ``probe`` for what handlers write (in memory), and the
+    URL of the store. ``kept`` lives as long as the scenario."""
 
     disk: Path
     probe: Path
     kept: Path
+    url: str
 
-    @property
-    def database(self) -> Path:
-        """The database of this turn."""
-        return self.disk / "jobs.db"
+    def on_disk(self, folder: Path) -> "Workspace":
+        """The same with a SQLite file in another folder."""
+        return replace(self, disk=folder, url=_sqlite(folder))
+
+    def on_server(self, url: str) -> "Workspace":
+        """The same with a database on a server."""
+        return replace(self, url=url)
 
 
 @contextmanager
 def workspace(kept: Path) -> Iterator[Workspace]:
-    """Fresh folders for one turn, gone afterwards. ``kept`` lives as long as the scenario."""
+    """Fresh folders for one turn, gone afterwards; the store is a SQLite file."""
     runs = home() / "runs"
     runs.mkdir(exist_ok=True)
     disk = Path(tempfile.mkdtemp(dir=runs))
     probe = Path(tempfile.mkdtemp(prefix="headrace-bench-", dir=MEMORY if MEMORY.is_dir() else None))
     try:
-        yield Workspace(disk=disk, probe=probe, kept=kept)
+        yield Workspace(disk=disk, probe=probe, kept=kept, url=_sqlite(disk))
     finally:
         shutil.rmtree(disk, ignore_errors=True)
         shutil.rmtree(probe, ignore_errors=True)
@@ -64,22 +65,5 @@ def kept_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def peer_python(peer: str) -> Path:
-    """The interpreter of the peer's environment, made with venv and pip at the first use."""
-    pins = PEERS / f"requirements-{peer}.txt"
-    mark = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = home() / f"{peer}-{mark}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        print(f"making an environment for {peer} …", file=sys.stderr, flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", pins], check=True)
-        (folder / "ready").touch()
-    return python
-
-
-def pinned(peer: str) -> str:
-    """The peer's pins in one line, without comments."""
-    lines = (PEERS / f"requirements-{peer}.txt").read_text(encoding="utf-8").splitlines()
-    return ", ".join(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+def _sqlite(folder: Path) -> str:
+    return f"sqlite:///{folder / 'jobs.db'}"

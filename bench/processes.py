@@ -27,12 +27,7 @@ def environment(run: Run, extra: Mapping[str, str] | None = None) -> dict[str, s
     """The environment of a measured process."""
     mine = {name: text for name, text in os.environ.items() if not name.startswith("HEADRACE_")}
     paths = {"PYTHONPATH": str(ROOT), probe.FOLDER: str(run.space.probe)}
-    return mine | paths | {"HEADRACE_URL": url(run.space.database)} | dict(extra or {})
-
-
-def url(database: Path) -> str:
-    """The URL of a SQLite file."""
-    return f"sqlite:///{database}"
+    return mine | paths | {"HEADRACE_URL": run.space.url} | dict(extra or {})
 
 
 def ask(

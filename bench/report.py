@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.machine import Machine
@@ -40,6 +41,12 @@ def goals(outcome: Outcome) -> list[Row]:
     return rows
 
 
+def measured_only(outcome: Outcome) -> Outcome:
+    """The same without the goals that the chosen contenders say nothing about."""
+    kept = tuple(goal for goal in outcome.scenario.goals if _value(goal, outcome) is not None)
+    return replace(outcome, scenario=replace(outcome.scenario, goals=kept))
+
+
 def text(rows: Sequence[Row]) -> str:
     """A table for a terminal."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -57,7 +64,8 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def printed(outcome: Outcome) -> str:
     """Everything about one scenario, for a terminal."""
-    parts = [f"\n== {outcome.scenario.name}: {outcome.scenario.question}", text(figures(outcome))]
+    title = f"\n== {outcome.scenario.name}: {outcome.scenario.question}{_server(outcome)}"
+    parts = [title, text(figures(outcome))]
     if outcome.scenario.goals:
         parts.append("\n" + text(goals(outcome)))
     parts.extend(
@@ -99,16 +107,21 @@ def _section(outcome: Outcome, machine: Machine, *, quick: bool) -> str:
     scenario = outcome.scenario
     kind = "quick run" if quick else "full run"
     when = time.strftime("%Y-%m-%d", time.gmtime())
+    where = machine.line() + _server(outcome)
     parts = [
         f"## {scenario.name}",
         f"**{scenario.question}** {scenario.method}",
-        f"{when}, {kind}, {outcome.rounds} rounds, medians (lowest – highest). {machine.line()}",
+        f"{when}, {kind}, {outcome.rounds} rounds, medians (lowest – highest). {where}",
         markdown(figures(outcome)),
     ]
     if scenario.goals:
         parts.append(markdown(goals(outcome)))
     parts.extend(f"`{one.contender.name}` broke and is left out." for one in outcome.measured if one.broken)
     return "\n\n".join(parts)
+
+
+def _server(outcome: Outcome) -> str:
+    return f" {outcome.server}." if outcome.server else ""
 
 
 def _row(one: Measured, names: Sequence[str]) -> Row:

@@ -4,10 +4,10 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from bench.places import kept_folder, workspace
-from bench.processes import BrokenRunError
 from bench.scenario import Contender, Figures, Run, Scenario
 
 
@@ -44,6 +44,7 @@ class Outcome:
     measured: Sequence[Measured]
     rounds: int
     seconds: float
+    server: str = ""
 
     @property
     def medians(self) -> dict[str, dict[str, float]]:
@@ -55,26 +56,33 @@ def run_scenario(scenario: Scenario, *, rounds: int, quick: bool) -> Outcome:
     """Runs all contenders ``rounds`` times, interleaved. What breaks is reported and left out."""
     start = time.monotonic()
     measured = [Measured(contender=one) for one in scenario.contenders]
-    with kept_folder() as kept:
+    with kept_folder() as kept, scenario.server() if scenario.server else nullcontext() as databases:
         if scenario.prepare is not None:
             with workspace(kept) as space:
                 _say(f"{scenario.name}: preparing")
-                scenario.prepare(Run(space=space, quick=quick))
+                scenario.prepare(Run(space=space, quick=quick, databases=databases))
         for turn in range(rounds):
             for one in measured:
                 if one.broken or (turn and one.contender.once):
                     continue
                 with workspace(kept) as space:
-                    _turn(scenario, one, Run(space=space, quick=quick), turn)
-    return Outcome(scenario=scenario, measured=measured, rounds=rounds, seconds=time.monotonic() - start)
+                    _turn(scenario, one, Run(space=space, quick=quick, databases=databases), turn)
+        about = databases.about() if databases else ""
+    return Outcome(
+        scenario=scenario,
+        measured=measured,
+        rounds=rounds,
+        seconds=time.monotonic() - start,
+        server=about,
+    )
 
 
 def _turn(scenario: Scenario, one: Measured, run: Run, turn: int) -> None:
     _say(f"{scenario.name}: round {turn + 1}, {one.contender.name}")
     try:
         one.turns.append(one.contender.run(run))
-    except BrokenRunError as error:
-        one.broken = str(error)
+    except Exception as error:  # boundary: what breaks one contender must not end the run of all
+        one.broken = f"{type(error).__name__}: {error}"
         _say(f"{scenario.name}: {one.contender.name} broke")
 
 

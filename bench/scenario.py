@@ -1,9 +1,11 @@
 """What a scenario is made of: contenders that run in turn, figures they return, goals in ratios."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from bench.databases import Databases
 from bench.places import Workspace
 
 Figures = Mapping[str, float]
@@ -19,10 +21,16 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One turn of a contender: where it works, and whether it should be quick."""
+    """One turn of a contender: where it works, and whether it should be quick. ``databases`` are there in
+    scenarios on a server."""
 
     space: Workspace
     quick: bool
+    databases: Databases | None = None
+
+    def at(self, url: str) -> "Run":
+        """The same turn on another store."""
+        return replace(self, space=self.space.on_server(url))
 
     def size(self, full: int, quick: int) -> int:
         """The size to use."""
@@ -37,6 +45,17 @@ class Contender:
     side: Side
     run: Callable[[Run], Figures]
     once: bool = False
+
+    @property
+    def family(self) -> str:
+        """What ``--only`` calls it: ours, limits, or the peer's name."""
+        match self.side:
+            case Side.OURS:
+                return "ours"
+            case Side.LIMIT:
+                return "limits"
+            case Side.PEER:
+                return self.name.partition(",")[0]
 
 
 Medians = Mapping[str, Figures]
@@ -71,7 +90,8 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Contenders that answer one question. ``prepare`` runs once, before the first round."""
+    """Contenders that answer one question. ``prepare`` runs once, before the first round; ``server`` starts
+    the server that they need."""
 
     name: str
     question: str
@@ -79,6 +99,7 @@ class Scenario:
     contenders: tuple[Contender, ...]
     goals: tuple[Goal, ...] = ()
     prepare: Callable[[Run], None] | None = None
+    server: Callable[[], AbstractContextManager[Databases]] | None = None
 
 
 def ratio(figure: str, over: str, under: str) -> Callable[[Medians], float]:
@@ -89,3 +110,15 @@ def ratio(figure: str, over: str, under: str) -> Callable[[Medians], float]:
 def figure(contender: str, name: str) -> Callable[[Medians], float]:
     """One contender's figure as it is."""
     return lambda medians: medians[contender][name]
+
+
+def ratio_to_best(figure: str, over: str, others: Sequence[str]) -> Callable[[Medians], float]:
+    """The figure of one contender over the highest among those of others that could be measured."""
+
+    def value(medians: Medians) -> float:
+        found = [medians[name][figure] for name in others if figure in medians.get(name, {})]
+        if not found:
+            raise KeyError(figure)
+        return medians[over][figure] / max(found)
+
+    return value

@@ -1,70 +1,38 @@
-"""The least that can be called an engine: ``python -m bench.limits.engine normal|full delete|keep N``.
+"""The least that can be called an engine.
 
-Batched claims one batch ahead, a task and a time limit per job, at most 100 at once, batched
-completion, SQLite on a thread of its own. No retries, history, results, fences or heartbeats: what
-this reaches bounds what a whole engine can reach here.
+Batched claims one batch ahead, a task and a time limit per job, at most 100 at once, batched completion. No
+retries, history, results, fences or heartbeats: what this reaches bounds what a whole engine can reach here.
 """
 
 import asyncio
-import os
-import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol
 
-import apsw
 import pydantic_core
-import uvloop
 
-from bench.limits import sqlite
-from bench.processes import tell
-
-T = TypeVar("T")
 BATCH = 500
 AT_ONCE = 100
 
 
-class File:
-    """The table of ``limits.sqlite`` behind one thread."""
-
-    def __init__(self, synchronous: str, *, keep: bool) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._keep = keep
-        self._database: apsw.Connection = self._thread.submit(
-            sqlite.opened, f"engine-{os.getpid()}.db", synchronous
-        ).result()
-
-    async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Runs work on the thread."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, work, self._database, *arguments
-        )
+class Table(Protocol):
+    """Where the jobs wait. Both calls may be under way at the same time."""
 
     async def claim(self) -> list[tuple[int, str]]:
-        """The next jobs."""
-        return await self.run(lambda db: db.execute(sqlite.CLAIM, (_now(), BATCH)).fetchall())
+        """The next ``BATCH`` jobs at most."""
+        ...
 
     async def settle(self, ids: list[int]) -> None:
         """Marks jobs as done, or deletes them."""
-        await self.run(self._settle, ids)
-
-    def _settle(self, database: apsw.Connection, ids: list[int]) -> None:
-        with sqlite.transaction(database):
-            if self._keep:
-                now = _now()
-                database.executemany(sqlite.KEEP, [(now, one) for one in ids])
-            else:
-                database.executemany(sqlite.DELETE, [(one,) for one in ids])
+        ...
 
 
 @dataclass(slots=True)
 class Engine:
-    """Drains a file."""
+    """Drains a table."""
 
-    file: File
+    table: Table
     total: int
     first: float = 0.0
     last: float = 0.0
@@ -86,7 +54,7 @@ class Engine:
         return self.total / (self.last - self.first), self.total / (time.perf_counter() - self.first)
 
     async def _feed(self) -> None:
-        while rows := await self.file.claim():
+        while rows := await self.table.claim():
             self.ahead.extend(rows)
             self.arrived.set()
             while len(self.ahead) > BATCH:
@@ -122,26 +90,9 @@ class Engine:
             self.to_settle.clear()
             ids, self.ended = self.ended, []
             if ids:
-                await self.file.settle(ids)
+                await self.table.settle(ids)
                 self.settled += len(ids)
 
 
 async def _handler(n: int) -> None:
     pass
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-async def main() -> None:
-    """Fills a file in the current folder and drains it."""
-    synchronous, rows, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    file = File(synchronous, keep=rows == "keep")
-    await file.run(sqlite.fill, count)
-    handlers, settled = await Engine(file, count).drain()
-    tell({"jobs/s": handlers, "jobs/s settled": settled})
-
-
-if __name__ == "__main__":
-    uvloop.run(main())

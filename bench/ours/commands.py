@@ -1,18 +1,18 @@
 """How Headrace is filled and started for a measurement."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
-from bench import probe
-from bench.processes import BrokenRunError, Started, ask, ours, script, started, url, wait_for
-from bench.scenario import Figures, Run
+from bench import library
+from bench.library import Left, Library
+from bench.processes import Started, ask, ours, script, started
+from bench.scenario import Figures, Run, Side
 from headrace import App
 from headrace.core.states import State
-from headrace.engine.operations import Operations
 
 APP = "bench.ours.jobs:app"
+AT_A_TIME = 100_000
 LIVE = (State.PENDING, State.PROCESSING)
 
 
@@ -30,37 +30,43 @@ def worker(run: Run, *, count: int = 1, loop: str = "") -> Iterator[list[Started
 
 
 def drained(run: Run, count: int, *, workers: int = 1, loop: str = "") -> Figures:
-    """Starts workers on a filled file: jobs/s from the first handler's start to the last one's end, and to
-    the moment when the store itself says that nothing is left."""
-    return asyncio.run(_drained(run, count, workers, loop))
-
-
-async def _drained(run: Run, count: int, workers: int, loop: str) -> Figures:
-    async with _watching(run) as operations:
-        with worker(run, count=workers, loop=loop) as those:
-            await asyncio.to_thread(wait_for, run, count, those)
-            while (await operations.stats()).count(*LIVE):
-                if not those[0].alive:
-                    raise BrokenRunError(those[0].told())
-                await asyncio.sleep(0.001)
-            empty = time.monotonic()
-            await asyncio.sleep(0.3)
-            memory = sum(one.pss_mb() for one in those)
-            cpu = sum(one.cpu_seconds() for one in those)
-    readings = probe.read(run.space.probe)
-    first, last = min(one.first for one in readings), max(one.last for one in readings)
-    if (ran := sum(one.count for one in readings)) != count:
-        raise BrokenRunError(f"{ran} handler calls for {count} jobs")
-    return {
-        "jobs/s": count / (last - first),
-        "jobs/s settled": count / (empty - first),
-        "CPU µs/job": cpu / count * 1e6,
-        "MB": memory,
-    }
+    """Starts workers on a filled store and measures them until nothing is left."""
+    return library.drained(
+        run,
+        replace(OURS, work=lambda run, count: worker(run, count=count, loop=loop)),
+        count,
+        workers=workers,
+    )
 
 
 @asynccontextmanager
-async def _watching(run: Run) -> AsyncIterator[Operations]:
-    app = App(url(run.space.database))
+async def watching(run: Run) -> AsyncIterator[Left]:
+    """Asks the store, as an operator would."""
+    app = App(run.space.url)
     async with app:
-        yield await app.operations()
+        operations = await app.operations()
+
+        async def left() -> int:
+            return (await operations.stats()).count(*LIVE)
+
+        yield left
+
+
+def history(run: Run, count: int) -> None:
+    """Enqueues and completes jobs through the store, without a worker."""
+    for first in range(0, count, AT_A_TIME):
+        some = min(AT_A_TIME, count - first)
+        told(run, "bulk", some)
+        ask(run, ours("bench.ours.store", some), limit=300)
+
+
+OURS = Library(
+    name="headrace",
+    side=Side.OURS,
+    produce=told,
+    work=lambda run, count: worker(run, count=count),
+    watch=watching,
+    jobs=60_000,
+    calls=6_000,
+    history=history,
+)

@@ -1,4 +1,4 @@
-"""Enqueues: ``python -m bench.ours.producer one|conc|bulk|lat N [job]``."""
+"""Enqueues: ``python -m bench.ours.producer prepare|fill|one|conc|bulk|lat N [job]``."""
 
 import asyncio
 import os
@@ -16,6 +16,11 @@ from bench.processes import tell
 PRODUCERS = 16
 CHUNK = 1_000
 KINDS = {"noop": jobs.noop, "noop_thread": jobs.noop_thread}
+
+
+async def prepare(_count: int, _kind: str) -> None:
+    """The schema is made when the store is opened."""
+    tell({})
 
 
 async def one(count: int, kind: str) -> None:
@@ -69,11 +74,14 @@ async def lat(count: int, _kind: str) -> None:
     tell({"call ms": sorted(calls)[len(calls) // 2]})
 
 
+COMMANDS = {"prepare": prepare, "fill": bulk, "one": one, "conc": conc, "bulk": bulk, "lat": lat}
+
+
 async def main() -> None:
     """Does what the arguments say."""
     what, count, *rest = sys.argv[1:]
     async with jobs.app:
-        await {"one": one, "conc": conc, "bulk": bulk, "lat": lat}[what](int(count), *(rest or ["noop"]))
+        await COMMANDS[what](int(count), *(rest or ["noop"]))
 
 
 if __name__ == "__main__":

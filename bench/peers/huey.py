@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.places import peer_python
+from bench.environments import peer_python
 from bench.processes import Started, ask, started
 from bench.scenario import Run
 

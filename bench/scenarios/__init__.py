@@ -1,7 +1,20 @@
 """The scenarios by name, in the order in which they run."""
 
 from bench.scenario import Scenario
-from bench.scenarios import backlog, drain, enqueue, http, memory, pickup, start
+from bench.scenarios import (
+    backlog,
+    drain,
+    enqueue,
+    http,
+    memory,
+    pg_backlog,
+    pg_drain,
+    pg_enqueue,
+    pg_idle,
+    pg_pickup,
+    pickup,
+    start,
+)
 
 SCENARIOS: dict[str, Scenario] = {
     one.name: one
@@ -13,5 +26,10 @@ SCENARIOS: dict[str, Scenario] = {
         backlog.SCENARIO,
         memory.SCENARIO,
         start.SCENARIO,
+        pg_drain.SCENARIO,
+        pg_enqueue.SCENARIO,
+        pg_pickup.SCENARIO,
+        pg_backlog.SCENARIO,
+        pg_idle.SCENARIO,
     )
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bench import probe
 from bench.ours import commands
-from bench.processes import ask, ours, wait_for
+from bench.processes import wait_for
 from bench.scenario import Contender, Figures, Goal, Run, Scenario, Side, ratio
 
 FIRST = 10_000
@@ -20,9 +20,7 @@ def prepare(run: Run) -> None:
     """Fills the two files that all rounds share: this takes a minute."""
     waiting, finished = _in(run, "waiting"), _in(run, "finished")
     commands.told(waiting, "bulk", run.size(200_000, 60_000))
-    for _ in range(run.size(10, 1)):
-        commands.told(finished, "bulk", 100_000)
-        ask(finished, ours("bench.ours.store", 100_000))
+    commands.history(finished, run.size(1_000_000, 100_000))
 
 
 def plain(run: Run) -> Figures:
@@ -43,7 +41,7 @@ def finished(run: Run) -> Figures:
 def _in(run: Run, name: str) -> Run:
     folder = run.space.kept / name
     folder.mkdir(exist_ok=True)
-    return replace(run, space=replace(run.space, disk=folder))
+    return replace(run, space=run.space.on_disk(folder))
 
 
 def _first(run: Run) -> Figures:

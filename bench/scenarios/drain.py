@@ -1,8 +1,10 @@
 """How fast waiting jobs are done."""
 
 from bench import probe
+from bench.library import drained, filled
 from bench.ours import commands
 from bench.peers import huey
+from bench.peers.catalogue import DBOS_SQLITE
 from bench.processes import ask, ours, wait_for
 from bench.scenario import Contender, Figures, Goal, Run, Scenario, Side, ratio
 
@@ -10,6 +12,7 @@ RATE = "jobs/s"
 WORKER = "headrace worker"
 HUEY = "huey, 1 thread"
 HUEY_4 = "huey, 4 threads"
+DBOS = "dbos"
 STORE = "our store alone, 500 a call"
 TABLE = "SQLite alone, 500 a commit, FULL, rows kept"
 ENGINE_FAST = "minimal engine, NORMAL, rows deleted"
@@ -47,9 +50,17 @@ def peer(run: Run, threads: int) -> Figures:
     }
 
 
+def dbos(run: Run) -> Figures:
+    """DBOS on a filled file."""
+    library = DBOS_SQLITE.library()
+    jobs = run.size(library.jobs, library.jobs // 4)
+    with filled(run, library, jobs) as full:
+        return drained(full, library, jobs)
+
+
 def engine(run: Run, synchronous: str, rows: str) -> Figures:
     """The minimal engine."""
-    return ask(run, ours("bench.limits.engine", synchronous, rows, run.size(50_000, 20_000)))
+    return ask(run, ours("bench.limits.engine_sqlite", synchronous, rows, run.size(50_000, 20_000)))
 
 
 def table(run: Run) -> Figures:
@@ -64,7 +75,8 @@ SCENARIO = Scenario(
         'Jobs `{"n": i}` wait in a SQLite file, then the worker starts. `jobs/s` counts from the first '
         "handler's start to the last handler's end, `jobs/s settled` to the moment when the store says that "
         "nothing is left. Headrace: synchronous=FULL, history, results, fences, retries on. Huey: its "
-        "default fsync, results off, jobs deleted before they run. CPU includes the start of the process."
+        "default fsync, results off, jobs deleted before they run. DBOS: a workflow a job, kept, polled "
+        "every 0.1 s. CPU includes the start of the process."
     ),
     contenders=(
         Contender(name=WORKER, side=Side.OURS, run=headrace),
@@ -80,6 +92,7 @@ SCENARIO = Scenario(
             run=lambda run: headrace(run, kind="noop_thread", jobs=20_000),
         ),
         Contender(name=HUEY_4, side=Side.PEER, run=lambda run: peer(run, 4)),
+        Contender(name=DBOS, side=Side.PEER, run=dbos),
         Contender(name=STORE, side=Side.LIMIT, run=store),
         Contender(name=ENGINE_FAST, side=Side.LIMIT, run=lambda run: engine(run, "normal", "delete")),
         Contender(name=ENGINE_SAFE, side=Side.LIMIT, run=lambda run: engine(run, "full", "keep")),
@@ -88,6 +101,7 @@ SCENARIO = Scenario(
     goals=(
         Goal(text="× huey with fsync, 1 thread", value=ratio(RATE, WORKER, HUEY), at_least=6, must=True),
         Goal(text="× huey with fsync, 4 threads", value=ratio(RATE, WORKER, HUEY_4)),
+        Goal(text="× DBOS", value=ratio(RATE, WORKER, DBOS)),
         Goal(text=f"share of the {ENGINE_FAST}", value=ratio(RATE, WORKER, ENGINE_FAST), at_least=0.45),
         Goal(text=f"share of the {ENGINE_SAFE}", value=ratio(RATE, WORKER, ENGINE_SAFE)),
         Goal(text="share of our store alone", value=ratio(RATE, WORKER, STORE)),

@@ -5,8 +5,10 @@ import time
 from collections.abc import Sequence
 
 from bench import probe
+from bench.library import filled
 from bench.ours import commands
 from bench.peers import huey
+from bench.peers.catalogue import DBOS_SQLITE
 from bench.processes import Started, ask, ours, started, wait_for
 from bench.scenario import Contender, Figures, Goal, Run, Scenario, Side, figure
 
@@ -38,6 +40,16 @@ def peer(run: Run) -> Figures:
         wait_for(run, 1, those)
         found = _idle(those, run.size(20, 5))
         call = huey.told(run, "lat", run.size(40, 15))
+    return {**_delays(run), **call, **found}
+
+
+def dbos(run: Run) -> Figures:
+    """DBOS polls as well."""
+    library = DBOS_SQLITE.library()
+    with filled(run, library, 1) as there, library.work(there, 1) as those:
+        wait_for(there, 1, those)
+        found = _idle(those, run.size(20, 5))
+        call = library.produce(there, "lat", run.size(library.samples, library.samples // 2))
     return {**_delays(run), **call, **found}
 
 
@@ -74,6 +86,7 @@ SCENARIO = Scenario(
         Contender(name=ACROSS, side=Side.OURS, run=across),
         Contender(name=WITHIN, side=Side.OURS, run=within),
         Contender(name="huey, two processes", side=Side.PEER, run=peer),
+        Contender(name="dbos, two processes", side=Side.PEER, run=dbos),
         Contender(name="SQLite alone, version asked every 1 ms", side=Side.LIMIT, run=table),
     ),
     goals=(
