@@ -282,7 +282,7 @@ async def test_role_without_rights_works_on_an_up_to_date_schema(empty_url, role
 
 
 async def test_role_without_rights_is_told_so(role):
-    with pytest.raises(StoreUnusable, match="permission denied.*run `headrace migrate` as one that may"):
+    with pytest.raises(StoreUnusable, match=r"permission denied.*run `headrace migrate` as one that may"):
         await migrated(role.url)
 
 
