@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.core.ids import checked_name
 
@@ -22,13 +22,13 @@ class Settings:
     first, comma-separated. HEADRACE_LEASE: seconds a lease lasts.
     """
 
-    url: str = DEFAULT_URL
+    url: str = field(default=DEFAULT_URL, repr=False)  # may hold a password
     namespace: str = "default"
     files: str | None = None
-    smtp_url: str | None = None
+    smtp_url: str | None = field(default=None, repr=False)
     mail_from: str = "Headrace <headrace@localhost>"
     outbound_allow: tuple[str, ...] = ()
-    webhook_secrets: tuple[str, ...] = ()
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     lease: float = 30.0
 
     @classmethod

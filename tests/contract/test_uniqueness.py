@@ -344,3 +344,16 @@ async def test_c30_replace_leaves_a_job_of_another_type_as_it_is(store, together
     (job,) = await everything(store)
     assert answer == Inserted(kind=InsertKind.EXISTING, job_id=first.facts.id)
     assert (job.facts.type, job.facts.payload) == (first.facts.type, "1")
+
+
+async def test_c30_two_replacements_in_one_bulk_are_one_change_and_the_later_wins(store):
+    first = await enqueued(store, a_job(unique=REPLACE))
+
+    answers = await enqueue(
+        store, a_job(unique=REPLACE, payload='{"n":2}'), a_job(unique=REPLACE, payload='{"n":3}')
+    )
+
+    job = await read(store, first.id)
+    assert [(answer.kind, answer.job_id) for answer in answers] == [(InsertKind.REPLACED, first.id)] * 2
+    assert job.facts.payload == '{"n":3}'
+    assert job.revision == first.revision + 1

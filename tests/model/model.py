@@ -51,10 +51,15 @@ class Model:
         """The answers, once all is written; raises Refused with nothing written."""
         before = dict(self.jobs), dict(self.receipts), self.inserted
         try:
-            return [self._insert_one(new, now) for new in new_jobs]
+            answers = [self._insert_one(new, now) for new in new_jobs]
         except Refused:
             self.jobs, self.receipts, self.inserted = before
             raise
+        for job_id, old in before[0].items():  # one op changes a job once, however many replace it
+            self.jobs[job_id] = replace(
+                self.jobs[job_id], revision=min(self.jobs[job_id].revision, old.revision + 1)
+            )
+        return answers
 
     def _insert_one(self, new: NewJob, now: int) -> Inserted:
         receipt = new.receipt

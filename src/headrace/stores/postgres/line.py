@@ -52,7 +52,9 @@ class Line:
         try:
             yield connection
         except (TimeoutError, asyncpg.InterfaceError):
-            connection.terminate()  # what it waits for may still come, and must not be taken for an answer
+            # What it waits for may still come, and must not be taken for an answer; a lost one is gone.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
             raise
         except asyncpg.ReadOnlySQLTransactionError:
             await self._pool.expire_connections()  # this server is no primary any more: find the one that is
