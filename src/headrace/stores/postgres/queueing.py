@@ -5,8 +5,8 @@ from typing import Final
 
 from headrace.core.states import State
 from headrace.stores.postgres import reading
-from headrace.stores.postgres.rows import STATES
 from headrace.stores.postgres.session import Session
+from headrace.stores.rows import STATES
 from headrace.stores.values import QueueState
 
 # As many priorities as a claim looks at one by one.

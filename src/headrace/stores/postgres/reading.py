@@ -6,8 +6,8 @@ from typing import Final
 from headrace.core.history import read as read_history
 from headrace.core.job import History, Job
 from headrace.errors import JobNotFound
-from headrace.stores.postgres.rows import STATES, job_of
 from headrace.stores.postgres.session import Session
+from headrace.stores.rows import STATES, job_of
 from headrace.stores.texts import possible
 from headrace.stores.values import LogLine, ParkedCount, Tally
 

@@ -7,7 +7,7 @@ import apsw
 from headrace.core.history import read as read_history
 from headrace.core.job import History, Job
 from headrace.errors import JobNotFound
-from headrace.stores.sqlite.rows import STATES, job_of
+from headrace.stores.rows import STATES, job_of
 from headrace.stores.sqlite.statements import first, integers, queries, rows, texts
 from headrace.stores.texts import possible
 from headrace.stores.values import LogLine, ParkedCount, Tally
