@@ -224,6 +224,7 @@ async def test_handler_goes_on_after_its_completion_as_long_as_it_likes(program,
     assert scene.said == [False]
 
 
+@pytest.mark.usefixtures("no_hints")
 async def test_zombie_writes_nothing(program, scene):
     """Taken away before the transaction: the function runs in vain."""
 
@@ -250,6 +251,7 @@ async def test_zombie_writes_nothing(program, scene):
     assert await outcomes(program, handle.id) == [AttemptOutcome.RESCUED]
 
 
+@pytest.mark.usefixtures("no_hints")
 async def test_success_wins_over_a_cancel_that_is_asked_meanwhile(program, scene):
     """The completion goes stale, is decided again in the same transaction, and stands (C26)."""
 

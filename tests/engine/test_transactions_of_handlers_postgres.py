@@ -77,6 +77,7 @@ async def test_open_transactions_of_handlers_stop_nobody(on_postgres, scene):
     assert set(await program.ledger()) == written
 
 
+@pytest.mark.usefixtures("no_hints")
 async def test_zombie_is_found_at_the_last_statement(on_postgres, scene):
     program = on_postgres
 
@@ -168,11 +169,12 @@ def is_commit(message: bytes) -> bool:
     return b"COMMIT;" in message
 
 
+@pytest.mark.usefixtures("no_hints")
 @pytest.mark.parametrize("delivered", [True, False], ids=["commit arrives", "commit is lost"])
 async def test_lost_reply_of_the_commit_is_told_and_the_store_knows(tmp_path, scene, delivered: bool):
     url = SHARED.url(tmp_path)
     with Proxy(url) as proxy:
-        async with App(proxy.url, settings=Settings()) as app:
+        async with App(f"{proxy.url}?pool=2", settings=Settings()) as app:
             program = Program(app, waits=True)
             await program.make_ledger()
 
@@ -193,6 +195,8 @@ async def test_lost_reply_of_the_commit_is_told_and_the_store_knows(tmp_path, sc
                     proxy.set(Pass())
 
             handle = await book.enqueue()
+            # opens both connections now: the commit of an opening would be taken for the one that counts
+            await asyncio.gather(handle.job(), handle.job())
             async with app.running_worker(settings()):
                 result = await handle.result(timeout=PATIENCE)
             ledger = await program.ledger()

@@ -13,7 +13,9 @@ from headrace.core.request import EnqueueRequest
 from headrace.engine.work import Claim, Holder
 from headrace.errors import MisuseError
 from headrace.stores.sqlite import transact_limit
+from headrace.stores.sqlite.inbox import Inbox
 from headrace.stores.sqlite.transact_limit import TimeLimit
+from tests.worker.rig import until
 
 PATIENCE = 60
 ENDLESS = "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n"
@@ -133,7 +135,8 @@ async def test_others_wait_for_one_function_at_most(app: App, monkeypatch: pytes
     (job,) = await work.claim(
         Claim(worker="w", queues={"default": 1}, types=frozenset({"add"}), limit=1, lease_ms=30_000)
     )
-    order: list[str] = []
+    until_then = opened.clock.now() + 90_000
+    leases: list[int] = []
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -143,30 +146,35 @@ async def test_others_wait_for_one_function_at_most(app: App, monkeypatch: pytes
     def first(connection):
         loop.call_soon_threadsafe(gate.set)
         arrived.wait(PATIENCE)
-        order.append("function")
+        later(connection)
 
     def later(connection):
-        order.append("function")
+        leases.append(connection.execute("select lease_until from job").fetchone()[0])
+
+    put, arriving = Inbox[object].put, 0
+
+    def counted(inbox: Inbox[object], what: object) -> bool:
+        nonlocal arriving
+        arriving += 1
+        return put(inbox, what)
 
     async def renewed():
         async with opened.store.renewer() as renewer:
-            now = opened.clock.now()
             holder = Holder(job_id=handle.id, fence=job.fence)
-            answer = await renewer.renew([holder], now=now, lease_until=now + 30_000)
+            answer = await renewer.renew([holder], now=opened.clock.now(), lease_until=until_then)
             assert not answer.lost
-            order.append("renewal")
 
     under_way = asyncio.create_task(app.transaction(first))
     await gate.wait()
+    monkeypatch.setattr(Inbox, "put", counted)
     waiting = [asyncio.create_task(app.transaction(later)) for _ in range(5)]
-    await asyncio.sleep(0)
+    await until(lambda: arriving == 5)
     renewal = asyncio.create_task(renewed())
-    await asyncio.sleep(0.01)
+    await until(lambda: arriving == 6)
     arrived.set()
     await asyncio.gather(under_way, renewal, *waiting)
 
-    assert order[:2] == ["function", "renewal"]
-    assert len(order) == 7
+    assert leases == [job.placement.lease_until] + 5 * [until_then]
 
 
 @pytest.mark.parametrize("how", ["portal", "own loop"])
