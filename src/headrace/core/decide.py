@@ -66,8 +66,13 @@ def decide_report(  # noqa: PLR0913 - an attempt is told by its job, its outcome
     """
     if job.state is not State.PROCESSING:
         raise IllegalMove(job.id, job.state, "end an attempt of")
-    told = started_at is not None or isinstance(event, Released | Stopped)
-    return _attempt_ended(job, event, policy, Ended(at=now, started_at=started_at, reported=told), rng)
+    ended = Ended(
+        at=now,
+        started_at=started_at,
+        reported=started_at is not None or isinstance(event, Released | Stopped),
+        outcome=AttemptOutcome.SUCCEEDED if isinstance(event, Succeeded) else None,
+    )
+    return _attempt_ended(job, event, policy, ended, rng)
 
 
 def _attempt_ended(job: Job, event: Event, policy: Policy, ended: Ended, rng: random.Random) -> Transition:

@@ -40,10 +40,12 @@ class Ended:
 
 def completed(job: Job, result: str | None, policy: Policy, ended: Ended) -> Transition:
     """The attempt succeeded: the job is completed, also when a cancel came too late."""
+    if ended.outcome is not AttemptOutcome.SUCCEEDED:
+        ended = ended.with_outcome(AttemptOutcome.SUCCEEDED, None)
     placement = _end(
         job,
         Move.COMPLETE,
-        ended.with_outcome(AttemptOutcome.SUCCEEDED, None),
+        ended,
         erase_after=policy.retention.completed_age_ms,
         result=result,
     )

@@ -307,15 +307,15 @@ class LocalWork:
         now = self._clock.now()
         transitions: list[Transition] = []
         policies: dict[tuple[str, int], Policy] = {}
+        rng = self._rng
         for index, job in waiting.items():
             assert job is not None  # noqa: S101 - unknown jobs were answered before
-            report = reports[index]
-            kind = (job.facts.type, job.facts.version)
-            policy = policies.get(kind)
+            report, facts = reports[index], job.facts
+            policy = policies.get((facts.type, facts.version))
             if policy is None:
-                policy = policies[kind] = await self._policy(job)
+                policy = policies[facts.type, facts.version] = await self._policy(job)
             transitions.append(
-                decide_report(job, report.outcome, report.started_at, policy=policy, now=now, rng=self._rng)
+                decide_report(job, report.outcome, report.started_at, policy=policy, now=now, rng=rng)
             )
         again: dict[int, Job | None] = {}
         results = await self._store.apply(transitions, now=now)

@@ -1,7 +1,8 @@
 """Claimed jobs that wait for a slot, and the slots.
 
 One line per queue and pool. A line may hold what its pool gets through in one second, as measured,
-and all lines together at most one batch: a job that waits here is hidden from other workers.
+and all lines together at most two batches, one to work on while the next is fetched: a job that waits
+here is hidden from other workers.
 """
 
 import time
@@ -15,6 +16,7 @@ from headrace.worker.held import Held, Line, Pool, QueueSlots
 from headrace.worker.settings import WorkerSettings
 
 AHEAD_S: Final = 1.0
+BATCHES: Final = 2
 MEASURE_EVERY: Final = 0.02
 NO_LIMIT: Final = 1_000_000_000
 
@@ -166,10 +168,10 @@ class Buffer:
 
     def _ahead_of(self, pool: Pool) -> int:
         lines = (line for line in self._lines.values() if line.pool is pool)
-        return min(self._settings.batch, sum(self._ahead(line) for line in lines))
+        return min(BATCHES * self._settings.batch, sum(self._ahead(line) for line in lines))
 
     def _ahead(self, line: Line) -> int:
-        return min(self._settings.batch, int(line.rate * AHEAD_S))
+        return min(BATCHES * self._settings.batch, int(line.rate * AHEAD_S))
 
     def _serve(self, line: Line) -> None:
         waiting, queue, pool = line.waiting, line.queue, line.pool

@@ -37,12 +37,15 @@ class Runner:
 
     def start(self, held: Held, ended: Callable[[Held, Report], None]) -> None:
         """Starts an async handler as a task."""
-        self.begin(held)
+        self._announce(held)
         held.task = self._loop.create_task(self._run(held, ended), context=self._clean.copy())
 
     def begin(self, held: Held) -> None:
-        """Notes the start."""
+        """Notes the start of what runs elsewhere."""
         held.started_at = self._clock.now()
+        self._announce(held)
+
+    def _announce(self, held: Held) -> None:
         if held.job.placement.timeout_ms is not None:
             held.deadline = math.inf
         if self._on_event is not None:
@@ -87,14 +90,18 @@ class Runner:
         ended(held, self.report(held, outcome))
 
     def _must_not_start(self, held: Held) -> bool:
-        """Whether it was told to stop, or its lease ran out before its turn came.
+        """Whether it was told to stop, or its lease ran out before its turn came; else it starts now.
 
         A blocked loop, or an interpreter held in C, can outlast the lease of a job that waits behind it:
         others may have run it to its end by now.
         """
-        if held.stopping is None and held.lease_until <= self._clock.now():
+        if held.stopping is None:
+            now = self._clock.now()
+            if now < held.lease_until:
+                held.started_at = now
+                return False
             held.stopping = Why.LAPSED
-        return held.stopping is not None
+        return True
 
     def run_here(self, held: Held) -> Outcome | None:
         """Runs a plain function in the calling thread; None if it ended by being interrupted."""

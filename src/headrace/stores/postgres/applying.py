@@ -17,7 +17,6 @@ from headrace.stores.postgres.rows import (
     arrays,
     ended_columns,
     live_columns,
-    unlike_columns,
 )
 from headrace.stores.postgres.session import Session
 from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale
@@ -96,12 +95,7 @@ async def _end(session: Session, transitions: Sequence[Transition]) -> frozenset
     """Writes those that end a job and fit; returns their seqs. Rows are locked in the order of seq."""
     ordered = sorted(transitions, key=_key)
     if (alike := _alike(ordered)) is not None:
-        rows = [
-            (job.seq, job.fence, job.revision, *unlike_columns(one.placement))
-            for one in ordered
-            for job in (one.job,)
-        ]
-        ended = await session.rows("end_alike", *alike, *arrays(rows))
+        ended = await session.rows("end_alike", *alike, *_unlike(ordered))
     else:
         rows = [(*_guard(one), *ended_columns(one.placement)) for one in ordered]
         ended = await session.rows("end_jobs", *arrays(rows))
@@ -110,10 +104,32 @@ async def _end(session: Session, transitions: Sequence[Transition]) -> frozenset
 
 def _alike(transitions: Sequence[Transition]) -> Values | None:
     """What all these have in common, if only the usual columns differ."""
-    if any(one.expired_before is not None for one in transitions):
+    if any(one.expired_before is not None or not _keeps_place(one) for one in transitions):
         return None
     alike = {(one.job.facts.namespace, *alike_columns(one.placement)) for one in transitions}
     return alike.pop() if len(alike) == 1 else None
+
+
+def _unlike(transitions: Sequence[Transition]) -> Values:
+    """What `end_alike` takes of each. The driver looks at every element, so none is sent that need not be."""
+    first = transitions[0].job
+    fences = [one.job.fence for one in transitions]
+    revisions = [one.job.revision for one in transitions]
+    results = [one.placement.result for one in transitions]
+    return (
+        [one.job.seq for one in transitions],
+        first.fence,
+        first.revision,
+        () if fences.count(first.fence) == len(fences) else fences,
+        () if revisions.count(first.revision) == len(revisions) else revisions,
+        [one.placement.started_at for one in transitions],
+        () if results.count(None) == len(results) else results,
+    )
+
+
+def _keeps_place(transition: Transition) -> bool:
+    before, after = transition.job.placement, transition.placement
+    return after.rank == before.rank and after.priority == before.priority
 
 
 async def _move(session: Session, transitions: Sequence[Transition]) -> frozenset[int]:

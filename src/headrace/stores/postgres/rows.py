@@ -24,12 +24,11 @@ ended_columns: Final[Callable[[Placement], Values]] = attrgetter(
     "error", "result",
 )  # fmt: skip
 
-# What `end_alike` takes once for all its jobs, and what it takes for each.
+# What `end_alike` takes once for all its jobs.
 alike_columns: Final[Callable[[Placement], Values]] = attrgetter(
     "state", "erase_at", "cancel_asked_at", "timeout_ms", "isolation", "generation", "starts", "failures",
     "crashes", "releases", "snoozes", "worker", "ended_at", "outcome", "error",
 )  # fmt: skip
-unlike_columns: Final[Callable[[Placement], Values]] = attrgetter("priority", "rank", "started_at", "result")
 
 
 def arrays(rows: Sequence[Values]) -> list[list[object]]:

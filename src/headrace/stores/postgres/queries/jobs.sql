@@ -195,20 +195,6 @@ with given as materialized (
   )
 ),
 
--- :ends_alike
-with given as materialized (
-  select
-    $1::text as namespace, one.seq, one.fence, one.revision, null::bigint as expired_before,
-    $2::text as state, one.priority, one.rank, $3::bigint as erase_at, $4::bigint as cancel_asked_at,
-    $5::bigint as timeout_ms, $6::integer as isolation, $7::integer as generation, $8::integer as starts,
-    $9::integer as failures, $10::integer as crashes, $11::integer as releases, $12::integer as snoozes,
-    $13::text as worker, one.started_at, $14::bigint as ended_at, $15::text as outcome, $16::text as error,
-    one.result
-  from unnest(
-    $17::bigint[], $18::integer[], $19::integer[], $20::integer[], $21::bigint[], $22::bigint[], $23::text[]
-  ) as one (seq, fence, revision, priority, rank, started_at, result)
-),
-
 -- :end_given
 -- The rows come in the order of (namespace, seq) and are looked up one by one, so that two such
 -- statements never wait for each other in a circle.
@@ -246,9 +232,43 @@ returning seq
 {ends_each}
 {end_given};
 
--- :end_alike the same for jobs that end alike, which saves most of the cost of sending them
-{ends_alike}
-{end_given};
+-- :end_alike the same for jobs that end alike and keep their place, which need not be sent one by one
+-- Of $17 on, fence, revision and result are empty arrays where all jobs have those of $18, $19 and none.
+with given as materialized (
+  select
+    one.seq, coalesce(one.fence, $18::integer) as fence, coalesce(one.revision, $19::integer) as revision,
+    one.started_at, one.result
+  from unnest($17::bigint[], $20::integer[], $21::integer[], $22::bigint[], $23::text[])
+    as one (seq, fence, revision, started_at, result)
+),
+gone as (
+  delete from headrace.live
+  using given
+  where live.namespace = any(array[$1])
+    and live.seq = any(array[given.seq])
+    and live.fence = given.fence
+    and live.revision = given.revision
+  returning live.queue, live.type, live.state as old_state, live.priority, live.rank, given.*
+),
+counted as (
+  insert into headrace.move (count, namespace, queue, type, state)
+  select -count(*), $1, queue, type, old_state
+  from gone
+  group by queue, type, old_state
+  union all
+  select count(*), $1, queue, type, $2
+  from gone
+  group by queue, type
+)
+insert into headrace.ended (
+  namespace, seq, fence, revision, state, priority, rank, erase_at, cancel_asked_at, timeout_ms, isolation,
+  generation, starts, failures, crashes, releases, snoozes, worker, started_at, ended_at, outcome, error, result
+)
+select
+  $1, seq, fence, revision + 1, $2, priority, rank, $3, $4, $5, $6,
+  $7, $8, $9, $10, $11, $12, $13, started_at, $14, $15, $16, result
+from gone
+returning seq;
 
 -- :move_jobs writes a whole placement for each living job that is as it was decided upon
 with given as materialized (
