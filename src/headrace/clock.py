@@ -25,22 +25,21 @@ class StoreClock:
 
     def __init__(self, sample: int) -> None:
         self._lock = threading.Lock()
-        self._sample = sample
-        self._taken = _boot_ms()
-        self._last = sample
+        self._anchored = (sample - _boot_ms(), sample)
 
     def anchor(self, sample: int) -> None:
         """Takes a fresh sample of the store's time."""
         with self._lock:
-            self._sample = sample
-            self._taken = _boot_ms()
+            # the millisecond is for those who have read the clock but not yet what it is anchored to
+            self._anchored = (sample - _boot_ms(), self.now() + 1)
 
     def now(self) -> int:
         """Last sample plus the boot time since; never less than an earlier answer."""
-        with self._lock:
-            now = self._sample + _clock_gettime_ns(_BOOT_CLOCK) // 1_000_000 - self._taken
-            self._last = max(self._last, now)
-            return self._last
+        passed = _clock_gettime_ns(_BOOT_CLOCK) // 1_000_000
+        # read together, and after the clock: so no lock is needed, which would cost more than all the rest
+        offset, least = self._anchored
+        now = offset + passed
+        return max(least, now)
 
 
 class ManualClock:

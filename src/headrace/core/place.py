@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.core.job import Attempt, AttemptOutcome, Isolation, Job, Placement, Transition
 from headrace.core.policy import Policy
-from headrace.core.states import Move, State, after
+from headrace.core.states import MOVES, Move, State
 from headrace.core.value import value
 from headrace.errors import IllegalMove
 
@@ -285,7 +285,7 @@ _SPOKEN: Final = {Move.REOPEN: "retry"}
 
 
 def _moved(job: Job, move: Move) -> State:
-    target = after(job.state, move)
+    target = MOVES.get((job.placement.state, move))
     if target is None:
         raise IllegalMove(job.id, job.state, _SPOKEN.get(move, move.value))
     return target

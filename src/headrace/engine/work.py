@@ -206,7 +206,8 @@ class LocalWork:
     async def report(self, reports: Sequence[Report]) -> Sequence[Reported]:
         """Decides each outcome and writes all in one op; what went stale is decided again."""
         answers: dict[int, Reported] = {}
-        waiting = dict(enumerate(await self._jobs_of(reports)))
+        jobs = await self._jobs_of(reports)
+        waiting = dict(enumerate(jobs))
         for index in [index for index, job in waiting.items() if job is None]:
             answers[index] = await self._settled_before(reports[index])
             del waiting[index]
@@ -218,8 +219,10 @@ class LocalWork:
         if waiting:
             msg = f"{len(waiting)} outcomes could not be settled: their jobs change too fast"
             raise StoreUnavailable(msg)
-        for report in reports:
-            self._forget(report)
+        claimed = self._claimed
+        for job in jobs:
+            if job is not None and claimed.get(job.facts.id) is job:
+                del claimed[job.facts.id]
         self._store.wake(self._namespace, frozenset(hints))
         return [answers[index] for index in range(len(reports))]
 
@@ -291,10 +294,6 @@ class LocalWork:
     def _remembered(self, report: Report) -> Job | None:
         job = self._claimed.get(report.job_id)
         return job if job is not None and job.fence == report.fence else None
-
-    def _forget(self, report: Report) -> None:
-        if self._remembered(report) is not None:
-            del self._claimed[report.job_id]
 
     async def _settle(
         self,

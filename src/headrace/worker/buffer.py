@@ -18,6 +18,7 @@ from headrace.worker.settings import WorkerSettings
 AHEAD_S: Final = 1.0
 BATCHES: Final = 2
 MEASURE_EVERY: Final = 0.02
+MEASURE_FIRST: Final = 0.002
 NO_LIMIT: Final = 1_000_000_000
 
 
@@ -156,7 +157,7 @@ class Buffer:
         now = time.monotonic()
         for line in self._lines.values():
             passed = now - line.measured_at
-            if passed < MEASURE_EVERY:
+            if passed < (MEASURE_EVERY if line.rate else MEASURE_FIRST):
                 continue
             done = line.done - line.measured_done
             if done or line.waiting or line.queue.running:

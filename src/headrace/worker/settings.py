@@ -45,7 +45,7 @@ class WorkerSettings:
     grace_ms: int = 25_000
     stop_after_ms: int = 2_000
     poll_ms: int = 1_000
-    batch: int = 500
+    batch: int = 1_000
     files: FileStore | None = None
     files_at: Settings | None = None
     lifespan: Lifespan | None = None

@@ -18,8 +18,8 @@ from headrace.worker.log import log
 from headrace.worker.notes import Notes
 from headrace.worker.waiting import Patience, rings
 
-BATCH: Final = 500
-BEHIND: Final = 4 * BATCH
+BATCH: Final = 1_000
+BEHIND: Final = 2 * BATCH
 LINGER_TURNS: Final = 4
 
 Ended = tuple[Held, Report]

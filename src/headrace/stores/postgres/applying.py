@@ -1,7 +1,8 @@
 """The apply op: guarded transitions, an answer for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 import asyncpg
@@ -9,6 +10,7 @@ import asyncpg
 from headrace.core.answer import answer_to
 from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
+from headrace.core.states import LIVE, TERMINAL
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.reading import jobs_by_seq
 from headrace.stores.postgres.rows import (
@@ -23,6 +25,7 @@ from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost
 
 _APPLIED: Final = Applied()
 _LOST: Final = Lost()
+_key: Final[Callable[[Transition], Values]] = attrgetter("job.facts.namespace", "job.seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,12 @@ class Application:
 
 
 def _only_endings(transitions: Sequence[Transition]) -> bool:
-    return all(_ends(one) for one in transitions) and len({one.job.seq for one in transitions}) == len(
-        transitions
-    )
+    seqs = {
+        one.job.seq
+        for one in transitions
+        if one.placement.state in TERMINAL and one.job.placement.state in LIVE
+    }
+    return len(seqs) == len(transitions)
 
 
 def _rounds(transitions: Sequence[Transition]) -> Sequence[Sequence[int]]:
@@ -104,10 +110,19 @@ async def _end(session: Session, transitions: Sequence[Transition]) -> frozenset
 
 def _alike(transitions: Sequence[Transition]) -> Values | None:
     """What all these have in common, if only the usual columns differ."""
-    if any(one.expired_before is not None or not _keeps_place(one) for one in transitions):
-        return None
-    alike = {(one.job.facts.namespace, *alike_columns(one.placement)) for one in transitions}
-    return alike.pop() if len(alike) == 1 else None
+    first = transitions[0]
+    namespace, alike = first.job.facts.namespace, alike_columns(first.placement)
+    for one in transitions:
+        before, after = one.job.placement, one.placement
+        if (
+            one.expired_before is not None
+            or after.rank != before.rank
+            or after.priority != before.priority
+            or alike_columns(after) != alike
+            or one.job.facts.namespace != namespace
+        ):
+            return None
+    return (namespace, *alike)
 
 
 def _unlike(transitions: Sequence[Transition]) -> Values:
@@ -125,11 +140,6 @@ def _unlike(transitions: Sequence[Transition]) -> Values:
         [one.placement.started_at for one in transitions],
         () if results.count(None) == len(results) else results,
     )
-
-
-def _keeps_place(transition: Transition) -> bool:
-    before, after = transition.job.placement, transition.placement
-    return after.rank == before.rank and after.priority == before.priority
 
 
 async def _move(session: Session, transitions: Sequence[Transition]) -> frozenset[int]:
@@ -165,7 +175,7 @@ async def _write_single(session: Session, transition: Transition) -> bool:
 
 
 def _ends(transition: Transition) -> bool:
-    return transition.job.placement.live and not transition.placement.live
+    return transition.placement.state in TERMINAL and transition.job.placement.state in LIVE
 
 
 def _takes_lock(transition: Transition) -> bool:
@@ -175,10 +185,6 @@ def _takes_lock(transition: Transition) -> bool:
 def _has_trail(transition: Transition) -> bool:
     placement = transition.job.placement
     return placement.starts > 1 or placement.generation > 1
-
-
-def _key(transition: Transition) -> tuple[str, int]:
-    return (transition.job.facts.namespace, transition.job.seq)
 
 
 def _guard(transition: Transition) -> Values:

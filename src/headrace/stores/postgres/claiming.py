@@ -1,8 +1,9 @@
 """The claim op: due jobs in order, each to one holder."""
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final
 
 from headrace.core.job import Job
 from headrace.core.lanes import ALIVE_MS, PARK_AT_ONCE, TYPE_LANE
@@ -12,6 +13,9 @@ from headrace.stores.postgres.marks import Mark, Marks
 from headrace.stores.postgres.rows import claimed_of
 from headrace.stores.postgres.session import Session
 from headrace.stores.values import ClaimRequest
+
+_rank: Final[Callable[[Job], tuple[int, int]]] = attrgetter("placement.rank", "seq")
+_priority: Final[Callable[[Job], int]] = attrgetter("placement.priority")
 
 
 class Claims:
@@ -29,7 +33,7 @@ class Claims:
             return []
         looks = _Looks(self._database, self.marks, request, wanted)
         await looks.run()
-        return sorted(looks.found, key=_order)
+        return looks.found
 
 
 class _Looks:
@@ -72,7 +76,7 @@ class _Looks:
             self._marks.looked(request.namespace, self._queues, time.monotonic() - begun)
         jobs = [
             claimed_of(
-                row[1:],
+                row,
                 namespace=request.namespace,
                 worker=request.worker,
                 now=request.now,
@@ -81,9 +85,11 @@ class _Looks:
             for row in rows
             if row[1] is not None
         ]
-        jobs.sort(key=_order)
+        _in_order(jobs)
         self._marks.learn(request.namespace, jobs)
         self.found += jobs
+        if len(self.found) > len(jobs):
+            _in_order(self.found)
         return rows[0][0] or ()
 
     async def _claim(
@@ -135,5 +141,6 @@ class _Looks:
         await self._database.together(park)
 
 
-def _order(job: Job) -> tuple[int, int, int]:
-    return (-job.placement.priority, job.placement.rank, job.seq)
+def _in_order(jobs: list[Job]) -> None:
+    jobs.sort(key=_rank)
+    jobs.sort(key=_priority, reverse=True)

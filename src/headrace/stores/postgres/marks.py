@@ -86,12 +86,12 @@ class Marks:
     def learn(self, namespace: str, jobs: Sequence[Job]) -> None:
         """Jobs were claimed, in order: what is before the last of a priority is claimed."""
         with self._lock:
-            for job in jobs:
-                placement = job.placement
-                place = self._places.get((namespace, job.facts.queue))
-                if place is None or (placement.priority not in place.marks and len(place.marks) >= _KEPT):
+            last = {(job.facts.queue, job.placement.priority): job for job in jobs}
+            for (queue, priority), job in last.items():
+                place = self._places.get((namespace, queue))
+                if place is None or (priority not in place.marks and len(place.marks) >= _KEPT):
                     continue
-                place.marks[placement.priority] = (placement.rank, job.seq)
+                place.marks[priority] = (job.placement.rank, job.seq)
 
     def written(self, facts: Facts, placement: Placement, seq: int = _LAST) -> None:
         """A job was written that waits; one behind the mark of its priority takes the mark away.

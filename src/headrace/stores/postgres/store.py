@@ -98,6 +98,8 @@ class PostgresStore:
             return await Application(transitions).run(self._database)
         finally:
             for one in transitions:
+                if one.placement.due_at is None:
+                    continue
                 self._claims.marks.written(one.job.facts, one.placement, one.job.seq)
 
     async def note(self, notes: Sequence[Note], *, now: int) -> frozenset[str]:

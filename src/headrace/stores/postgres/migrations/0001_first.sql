@@ -39,7 +39,7 @@ create index job_unique_key on headrace.job (namespace, unique_key, seq) where u
 -- A job that waits or runs: what decides. Rewritten at every claim, deleted at the end, so it stays narrow.
 -- A due job has due_at, a running one lease_until; core fills these columns.
 create table headrace.live (
-  seq bigint not null,
+  seq bigint primary key,
   rank bigint not null,
   due_at bigint,
   lease_until bigint,
@@ -66,8 +66,7 @@ create table headrace.live (
   slot_key text collate "C",
   parked_on text collate "C",
   outcome text collate "C",
-  error text,
-  primary key (namespace, seq)
+  error text
 ) with (
   -- Each claim leaves a dead row, and the claim must not walk over many of them.
   autovacuum_vacuum_scale_factor = 0,
