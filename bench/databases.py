@@ -2,7 +2,8 @@
 
 A copy has the same rows, statistics and dead tuples every time, so rounds can be compared, and one turn
 leaves nothing behind for the next. Templates are vacuumed and analysed, as autovacuum would have done to
-tables that old; every turn starts after a checkpoint, so that none pays for what others have written.
+tables that old; every turn starts when all of that is on the disk, so that none pays for what others have
+written.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ class Databases:
         copy = self._created(self._templates[name])
         try:
             execute(self.url, "checkpoint")
+            os.sync()
             yield self.of(copy)
         finally:
             self._drop(copy)

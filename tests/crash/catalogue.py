@@ -10,9 +10,11 @@ from tests.crash.experiments import (
     e06_blocked_loop,
     e07_shutdown,
     e08_store_outage,
+    e10_wakeup_load,
     e11_sqlite_contention,
     e12_disk,
     e17_order,
+    e29_old_snapshot,
 )
 from tests.crash.kit.experiment import EXPERIMENTS
 
@@ -24,9 +26,11 @@ MODULES: Final = (
     e06_blocked_loop,
     e07_shutdown,
     e08_store_outage,
+    e10_wakeup_load,
     e11_sqlite_contention,
     e12_disk,
     e17_order,
+    e29_old_snapshot,
 )
 
 __all__ = ["EXPERIMENTS", "MODULES"]

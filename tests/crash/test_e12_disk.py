@@ -1,6 +1,6 @@
 import pytest
 
-from tests.crash.smoke import ON_FILES, smoke
+from tests.crash.smoke import ON_FILES, ON_SERVERS, smoke
 
 pytestmark = pytest.mark.crash
 
@@ -15,3 +15,13 @@ async def test_disk_that_is_full_or_fails_or_loses_power_costs_nothing_acknowled
     assert report.did["times full"] == 1
     assert report.did["power cuts"] == 3
     assert report.did["acknowledged before them"] >= 60
+
+
+@ON_SERVERS
+async def test_server_that_loses_power_keeps_all_that_was_acknowledged(store):
+    report = await smoke("E12", store)
+
+    if report.left_out:
+        pytest.skip("; ".join(report.left_out))
+    assert report.did["power cuts"] == 1
+    assert report.did["acknowledged before them"] >= 20

@@ -24,6 +24,8 @@ from tests.crash.kit.target import sqlite_at
 from tests.crash.kit.worker import WorkerSpec, start_worker
 
 HERE = "tests.crash.experiments.e12_disk"
+ON_FILES = (f"{HERE}:full_disk", f"{HERE}:power_cuts")
+ON_SERVERS = ("tests.crash.experiments.e12_server:power_cuts",)
 DISK = "8m"
 IMAGE_MB = 40
 PAYLOAD = "x" * 20_000
@@ -36,14 +38,16 @@ ERRORS = (("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"))
     "E12",
     "disk full, disk errors, power cut",
     "A small disk is filled under load and freed; writes and syncs of an enqueue are made to fail; images of"
-    " the disk as a power cut would leave it are taken while jobs come and run, and opened.",
-    servers=False,
+    " the disk as a power cut would leave it are taken while jobs come and run, and opened. On a server: the"
+    " power cuts.",
 )
 async def disk(scene: Scene) -> None:
-    await _bad_disk(scene)
-    for part in ("full_disk", "power_cuts"):
+    if scene.target.server is None:
+        await _bad_disk(scene)
+    parts = ON_FILES if scene.target.server is None else ON_SERVERS
+    for part in parts:
         try:
-            await run_apart(scene, f"{HERE}:{part}")
+            await run_apart(scene, part)
         except NotHere as why:
             scene.findings.left_out.append(f"{part}: {why}")
 

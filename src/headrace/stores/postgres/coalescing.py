@@ -6,7 +6,8 @@ from typing import Final
 Place = tuple[str, str]
 """A namespace and one of its queues."""
 
-GAP: Final = 0.05
+GAP: Final = 0.005
+"""Seconds. Short enough for an idle worker to be quick, long enough for the server not to notice."""
 
 
 class Coalescer:

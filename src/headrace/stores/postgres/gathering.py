@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from headrace.errors import InvalidInput
 from headrace.stores.postgres.database import Database
-from headrace.stores.postgres.rows import Values, arrays
+from headrace.stores.postgres.rows import Values, arrays, shared
 from headrace.stores.postgres.session import Session
 
 AT_ONCE: Final = 1_000
@@ -107,13 +107,20 @@ class Gatherer:
 
     async def _write(self, shape: Shape, rows: Sequence[Values]) -> None:
         async def op(session: Session) -> None:
+            ids, queues, types, payloads, *others = arrays(rows)
+            (queues, types, *others), alike = shared([queues, types, *others])
             await session.run(
                 "insert_plain",
                 shape.namespace,
                 shape.state,
                 shape.isolation,
                 shape.generation,
-                *arrays(rows),
+                ids,
+                queues,
+                types,
+                payloads,
+                *others,
+                *alike,
             )
 
         if rows:

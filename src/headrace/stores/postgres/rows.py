@@ -36,6 +36,18 @@ def arrays(rows: Sequence[Values]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
+def shared(columns: Sequence[list[object]]) -> tuple[list[list[object]], list[object]]:
+    """Columns without those whose values are all the same, and those values; else null.
+
+    The driver looks at every element of an array, which is most of what a row costs.
+    """
+    alike = [column.count(column[0]) == len(column) for column in columns]
+    return (
+        [[] if same else column for same, column in zip(alike, columns, strict=True)],
+        [column[0] if same else None for same, column in zip(alike, columns, strict=True)],
+    )
+
+
 def claimed_of(row: Row, *, namespace: str, worker: str, now: int, lease_until: int) -> Job:
     """The job of a row as ``claim`` returns it, as ``core.place.claimed`` leaves it."""
     (

@@ -1,7 +1,15 @@
 -- :insert_plain jobs of which only the usual columns are set; what they leave out is as core makes it
--- $1 namespace, $2 state, $3 isolation, $4 generation, then one array a column.
+-- $1 namespace, $2 state, $3 isolation, $4 generation, then one array a column, and what stands in place of
+-- an array that is empty because all jobs have the same.
 with given as materialized (
-  select nextval('headrace.job_seq') as seq, one.*
+  select
+    nextval('headrace.job_seq') as seq, one.id, one.payload,
+    coalesce(one.queue, $17::text) as queue, coalesce(one.type, $18::text) as type,
+    coalesce(one.created_at, $19::bigint) as created_at, coalesce(one.version, $20::integer) as version,
+    coalesce(one.max_attempts, $21::integer) as max_attempts,
+    coalesce(one.max_crashes, $22::integer) as max_crashes,
+    coalesce(one.timeout_ms, $23::bigint) as timeout_ms, coalesce(one.priority, $24::integer) as priority,
+    coalesce(one.rank, $25::bigint) as rank, coalesce(one.due_at, $26::bigint) as due_at
   from unnest(
     $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::integer[],
     $12::integer[], $13::bigint[], $14::integer[], $15::bigint[], $16::bigint[]

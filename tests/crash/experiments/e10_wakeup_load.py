@@ -1,0 +1,140 @@
+"""E10: wake-ups under load, and beside a listener that does not listen."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from headrace.clock import StoreClock
+from headrace.core.request import EnqueueRequest
+from headrace.engine.local import LocalOperations
+from headrace.stores.open import open_store
+from headrace.stores.postgres.notice import channel_of
+from tests.crash.kit.experiment import Scene, experiment
+from tests.crash.kit.jobs import registry
+
+QUEUES = 4
+PRODUCERS = 16
+MOST_A_SECOND = 200
+"""One at once and then at most one in 5 ms, for each queue."""
+
+SHARE_KEPT = 0.8
+MOST_USED = 0.01
+CHANNEL = channel_of("headrace")
+
+
+@dataclass(slots=True)
+class Ears:
+    """Listeners, and when the first of them heard something."""
+
+    heard: list[float] = field(default_factory=list[float])
+    connections: list[Any] = field(default_factory=list[Any])
+
+    def hear(self, *_: object) -> None:
+        """One notification."""
+        self.heard.append(time.monotonic())
+
+
+@experiment(
+    "E10",
+    "wake-up load",
+    "Sixteen producers enqueue one job a transaction beside many listeners, with notifications and without;"
+    " then a listener falls asleep inside a transaction.",
+    files=False,
+)
+async def wakeup_load(scene: Scene) -> None:
+    jobs, listeners = scene.pick(smoke=(400, 5), full=(20_000, 50))
+    async with _listening(scene, listeners) as ears:
+        silent = await _produced(scene, "?notify=off", jobs)
+        scene.findings.demand(not ears.heard, "C47", "-", f"{len(ears.heard)} notices with notify=off")
+        loud = await _produced(scene, "", jobs)
+        _judge_rate(scene, ears.heard)
+        ears.heard.clear()
+        await _asleep(scene, ears.connections[-1], jobs)
+    scene.findings.did.update({"listeners": listeners, "producers": PRODUCERS})
+    scene.findings.figures["with notices/without"] = f"{loud / silent:.2f}"
+    kept = scene.pick(smoke=True, full=loud >= SHARE_KEPT * silent)
+    scene.findings.demand(kept, "E10", "-", f"{loud:.0f} jobs/s with notices, {silent:.0f} without")
+
+
+async def _produced(scene: Scene, options: str, jobs: int) -> float:
+    """Jobs a second of producers that wait for each acknowledgement; none of them may fail."""
+    store = await open_store(scene.target.url + options)
+    try:
+        await store.migrate()
+        operations = LocalOperations(store, StoreClock(await store.now()), registry=registry)
+
+        async def produce(number: int) -> None:
+            queue = f"load-{number % QUEUES}"
+            for _ in range(jobs // PRODUCERS):
+                await operations.enqueue([EnqueueRequest(type="on_loop", payload={"ms": 0}, queue=queue)])
+
+        began = time.monotonic()
+        await asyncio.gather(*(produce(number) for number in range(PRODUCERS)))
+        took = time.monotonic() - began
+    finally:
+        await store.close()
+    scene.findings.did["jobs"] += jobs // PRODUCERS * PRODUCERS
+    return jobs / took
+
+
+def _judge_rate(scene: Scene, heard: list[float]) -> None:
+    """How many notices came a second; the first of each queue is free."""
+    scene.findings.demand(heard, "C47", "-", "no notice was heard")
+    if not heard:
+        return
+    seconds = heard[-1] - heard[0]
+    bound = QUEUES * (MOST_A_SECOND * seconds + 2)
+    scene.findings.demand(
+        len(heard) <= bound, "E10", "-", f"{len(heard)} notices in {seconds:.1f} s for {QUEUES} queues"
+    )
+    scene.findings.did["notices"] += len(heard)
+
+
+async def _asleep(scene: Scene, sleeper: Any, jobs: int) -> None:
+    """A listener in an open transaction keeps what was sent from being thrown away: it must not matter."""
+    transaction = sleeper.transaction()
+    await transaction.start()
+    await sleeper.fetch("select 1")
+    before = await _count(scene)
+    await _produced(scene, "", jobs)
+    used = await _asked(scene, "select pg_notification_queue_usage()")
+    scene.findings.demand(used < MOST_USED, "E10", "-", f"{used:.1%} of the notification queue is used")
+    scene.findings.figures["notification queue used"] = f"{used:.3%}"
+    grown = await _count(scene) - before
+    scene.findings.demand(grown == jobs // PRODUCERS * PRODUCERS, "I1", "-", f"{grown} of {jobs} are there")
+    await transaction.rollback()
+
+
+async def _count(scene: Scene) -> int:
+    return await _asked(scene, "select count(*) from headrace.job")
+
+
+async def _asked(scene: Scene, query: str) -> Any:
+    connection: Any = await asyncpg.connect(scene.target.url)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _listening(scene: Scene, count: int) -> AsyncIterator[Ears]:
+    ears = Ears()
+    try:
+        for number in range(count):
+            connection: Any = await asyncpg.connect(scene.target.url)
+            ears.connections.append(connection)
+            await connection.add_listener(CHANNEL, ears.hear if number == 0 else _deaf)
+        yield ears
+    finally:
+        for connection in ears.connections:
+            await connection.close()
+
+
+def _deaf(*_: object) -> None:
+    """The others only make the server's work as large as it would be."""
