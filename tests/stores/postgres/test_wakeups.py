@@ -147,18 +147,18 @@ async def test_hint_reaches_a_loop_in_another_thread(url):
 # ------------------------------------------------------------ how often is sent
 
 
-async def test_no_more_than_one_notice_per_queue_in_5_ms(url):
+async def test_notices_of_a_busy_queue_become_fewer(url):
     timing = ManualTiming()
-    expected = [0, 5, 10, 15, 20]
+    expected = [0, 5, 15, 35, 75, 125]
     at: list[int] = []
     async with wakeups(url, timing=timing) as here, overheard(url) as heard:
-        for millisecond in range(20):
+        for millisecond in range(125):
             here.wake(NAMESPACE, ONE)
             await sent(here)
             at += [millisecond] * (len(await heard()) - len(at))
             timing.advance(0.001)
         await sent(here)
-        at += [20] * (len(await heard()) - len(at))
+        at += [125] * (len(await heard()) - len(at))
         timing.advance(1)
         await sent(here)
 
@@ -197,19 +197,53 @@ async def test_queue_that_was_quiet_does_not_wait_for_a_busy_one(url):
 
 
 def test_coalescer_takes_each_place_once_in_its_gap():
-    coalescer = Coalescer(gap=0.05)
-    coalescer.add([("a", "x"), ("a", "y"), ("a", "x")])
+    coalescer = Coalescer()
+    coalescer.add([("a", "x"), ("a", "y"), ("a", "x")], 10.0)
 
     first = coalescer.take(10.0)
-    coalescer.add([("a", "x"), ("b", "x")])
-    second = coalescer.take(10.02)
+    coalescer.add([("a", "x"), ("b", "x")], 10.002)
+    second = coalescer.take(10.002)
 
     assert first == {("a", "x"), ("a", "y")}
     assert second == {("b", "x")}
-    assert coalescer.next_at() == pytest.approx(10.05)
-    assert coalescer.take(10.05) == {("a", "x")}
+    assert coalescer.next_at() == pytest.approx(10.005)
+    assert coalescer.take(10.006) == {("a", "x")}
     assert coalescer.next_at() is None
     assert coalescer.take_all() == frozenset()
+
+
+def sent_at(every: int, *, until: int) -> list[int]:
+    """When a place is sent that has work so often; all in milliseconds."""
+    coalescer, sent = Coalescer(), []
+    for millisecond in range(until):
+        now = millisecond / 1000
+        if millisecond % every == 0:
+            coalescer.add([("a", "x")], now)
+        if coalescer.take(now):
+            sent.append(millisecond)
+    return sent
+
+
+def test_flood_is_announced_less_and_less_often():
+    assert sent_at(1, until=300) == pytest.approx([0, 5, 15, 35, 75, 125, 175, 225, 275], abs=5)
+
+
+def test_work_that_comes_now_and_then_is_announced_at_once():
+    assert sent_at(16, until=200) == list(range(0, 200, 16))
+
+
+def test_queue_that_was_flooded_is_quick_again_after_a_pause():
+    coalescer = Coalescer()
+    for millisecond in range(200):
+        coalescer.add([("a", "x")], millisecond / 1000)
+        coalescer.take(millisecond / 1000)
+
+    coalescer.take(1.0)
+    coalescer.add([("a", "x")], 2.0)
+    coalescer.take(2.0)
+    coalescer.add([("a", "x")], 2.001)
+
+    assert coalescer.next_at() == pytest.approx(2.005)
 
 
 # ------------------------------------------------------------ what is said

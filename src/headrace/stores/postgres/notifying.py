@@ -57,7 +57,8 @@ class Notifier:
         except RuntimeError:
             return
         with self._lock:
-            self._gathered.add((namespace, queue) for queue in queues)
+            now = (self._timing or loop).time()
+            self._gathered.add(((namespace, queue) for queue in queues), now)
             self._go_on(loop)
 
     async def close(self) -> None:
