@@ -4,16 +4,23 @@ from headrace.app import App
 from headrace.clock import ManualClock
 from headrace.core.backoff import Backoff, Jitter
 from headrace.core.job import Job, Priority
+from headrace.core.loop import Debounce, Idle, LoopInfo, LoopStatus, Work
 from headrace.core.policy import Retention
 from headrace.core.request import EnqueueRequest
+from headrace.core.schedule import Fire, fired_by
 from headrace.core.states import State
 from headrace.core.unique import OnConflict, Unique, Until
+from headrace.engine.batch import Batch
 from headrace.engine.context import Context
 from headrace.engine.handle import Handle
 from headrace.engine.job_type import JobType
+from headrace.engine.loop_type import Loop, LoopFamily
 from headrace.engine.operations import Runs
 from headrace.engine.registry import Retry
 from headrace.errors import (
+    BatchClosed,
+    BatchNotFound,
+    BatchSealed,
     Cancel,
     DuplicateJob,
     Exhausted,
@@ -27,6 +34,8 @@ from headrace.errors import (
     JobNotFound,
     LeaseLost,
     Permanent,
+    ScheduleNotFound,
+    SignalTimeout,
     Snooze,
     StoreError,
     StoreUnavailable,
@@ -39,14 +48,21 @@ from headrace.settings import Settings
 __all__ = [
     "App",
     "Backoff",
+    "Batch",
+    "BatchClosed",
+    "BatchNotFound",
+    "BatchSealed",
     "Cancel",
     "Context",
+    "Debounce",
     "DuplicateJob",
     "EnqueueRequest",
     "Exhausted",
+    "Fire",
     "Handle",
     "HeadraceError",
     "IdempotencyMismatch",
+    "Idle",
     "IllegalMove",
     "InvalidInput",
     "InvalidPayload",
@@ -57,6 +73,10 @@ __all__ = [
     "JobNotFound",
     "JobType",
     "LeaseLost",
+    "Loop",
+    "LoopFamily",
+    "LoopInfo",
+    "LoopStatus",
     "ManualClock",
     "OnConflict",
     "Permanent",
@@ -64,7 +84,9 @@ __all__ = [
     "Retention",
     "Retry",
     "Runs",
+    "ScheduleNotFound",
     "Settings",
+    "SignalTimeout",
     "Snooze",
     "State",
     "StoreError",
@@ -74,4 +96,6 @@ __all__ = [
     "UnknownJobType",
     "Until",
     "WaitTimeout",
+    "Work",
+    "fired_by",
 ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,16 +10,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from headrace.clock import Clock, StoreClock
+from headrace.core.batch_request import NewBatch
 from headrace.core.ids import checked_name
 from headrace.core.policy import Retention
 from headrace.core.request import EnqueueRequest
 from headrace.core.unique import OnConflict
+from headrace.core.wire import Json
+from headrace.engine.arguments import results_of
+from headrace.engine.batch import Batch
+from headrace.engine.batches import refuse_members
+from headrace.engine.declared import Declarations
 from headrace.engine.handle import Handle
 from headrace.engine.job_type import JobDecorator
 from headrace.engine.local import LocalOperations
+from headrace.engine.loop_type import DefinesLoops
 from headrace.engine.operations import Runs
 from headrace.engine.portal import Portal
-from headrace.engine.registry import JobOptions, Registered, Registry, Retry
+from headrace.engine.registry import JobOptions, Registered, Registry, Retry, Upgrade
 from headrace.engine.transactions import Statement, Style, drive, styled
 from headrace.engine.work import LocalWork
 from headrace.errors import InvalidInput, MisuseError
@@ -28,7 +35,8 @@ from headrace.settings import Settings
 from headrace.stores.protocol import Inserted, InsertKind, Store
 
 if TYPE_CHECKING:
-    from headrace.engine.payload import PayloadSchema
+    from headrace.core.scheduled import Schedule
+    from headrace.engine.codec import PayloadCodec, ReadsResults
     from headrace.worker.settings import WorkerSettings
     from headrace.worker.worker import Worker
 
@@ -45,11 +53,12 @@ class OpenedApp:
     operations: LocalOperations
 
 
-class App:
+class App(DefinesLoops):
     """Job types, and a store to keep their jobs in.
 
     ``url`` names the store (default: HEADRACE_URL, else ``sqlite:///headrace.db``). It is opened at
     the first use or by ``async with app``, and may be used from any event loop and thread.
+    With a ``codec`` payloads are stored as it makes them (docs/guides/encryption.md).
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class App:
         namespace: str | None = None,
         settings: Settings | None = None,
         clock: Clock | None = None,
+        codec: "PayloadCodec | None" = None,
     ) -> None:
         given = settings or Settings.from_environment()
         self.settings = replace(
@@ -66,10 +76,11 @@ class App:
             url=url or given.url,
             namespace=checked_name(namespace or given.namespace, "namespace"),
         )
-        self.registry = Registry()
+        self.registry = Registry(codec=codec)
         self.portal = Portal()
         self.lifespan_factory: Lifespan | None = None
-        self._clock = clock
+        self.schedule = Declarations()
+        self.given_clock = clock
         self._lock = threading.Lock()
         self._opened: Future[OpenedApp | None] | None = None
 
@@ -87,6 +98,7 @@ class App:
         *,
         name: str | None = None,
         version: int = 1,
+        upgrades: Mapping[int, Upgrade] | None = None,
         queue: str = "default",
         priority: int = 0,
         retry: Retry | None = None,
@@ -95,10 +107,14 @@ class App:
         memory_limit_mb: int | None = None,
         retention: Retention | None = None,
     ) -> JobDecorator:
-        """Registers the decorated handler as a job type. ``timeout`` is in seconds per attempt."""
+        """Registers the decorated handler as a job type. ``timeout`` is in seconds per attempt.
+
+        ``upgrades`` carries waiting payloads of older versions forward (docs/guides/payload-versions.md).
+        """
         options = JobOptions(
             name=name,
             version=version,
+            upgrades=upgrades or {},
             queue=queue,
             priority=priority,
             retry=retry or Retry(),
@@ -187,6 +203,7 @@ class App:
         keys, periods and ``on_conflict`` need more than one statement: raises InvalidInput.
         Afterwards ``await app.wake(queue)`` starts the jobs at once; without it polling finds them.
         """
+        refuse_members(requests)
         for index, request in enumerate(requests):
             _refuse_more_than_inserting(index, request)
         opened = self._opened_sync()
@@ -198,11 +215,45 @@ class App:
         """Hints that there is work on these queues, for who has committed jobs by hand."""
         (await self.open()).store.wake(self.settings.namespace, frozenset(queues))
 
+    async def schedules(self) -> "Sequence[Schedule]":
+        """All schedules of the namespace, by id: those of ``app.schedule`` and those put while running."""
+        return await (await self.operations()).schedules()
+
+    def batch(
+        self,
+        *,
+        on_complete: EnqueueRequest | None = None,
+        on_success: EnqueueRequest | None = None,
+        on_failure: EnqueueRequest | None = None,
+        sequential: bool = False,
+        seal: bool = True,
+    ) -> Batch:
+        """A batch to be made by `async with`, and sealed at the end of the block unless ``seal`` is false.
+
+        The callbacks are requests of `job_type.request(...)`; docs/guides/batches.md tells when they come.
+        """
+        new = NewBatch(
+            on_complete=on_complete, on_success=on_success, on_failure=on_failure, sequential=sequential
+        )
+        return Batch(self, new=new, seal=seal)
+
+    async def open_batch(self, batch_id: str) -> Batch:
+        """A batch known by its id, to add members to, to watch or to change. Raises BatchNotFound."""
+        await (await self.operations()).batch(batch_id)
+        return Batch(self, batch_id=batch_id, seal=False)
+
     async def handle(self, job_id: str) -> Handle[Any]:
         """A handle on a job known by its id. Raises JobNotFound."""
         job = await (await self.operations()).job(job_id)
-        known = self.registry.find(job.facts.type)
-        return Handle(self, job.id, InsertKind.EXISTING, None if known is None else known.payload)
+        return Handle(self, job.id, InsertKind.EXISTING, self._results_of(job.facts.type))
+
+    async def signal(self, job_id: str, name: str, payload: Json = None, *, key: str | None = None) -> None:
+        """Sends a signal to a job: see ``Operations.signal``."""
+        await (await self.operations()).signal(job_id, name, payload, key=key)
+
+    def signal_sync(self, job_id: str, name: str, payload: Json = None, *, key: str | None = None) -> None:
+        """As ``signal``, for callers without an event loop."""
+        self.portal.call(lambda: self.signal(job_id, name, payload, key=key))
 
     async def operations(self) -> LocalOperations:
         """Everything that can be asked of the engine, opened if need be."""
@@ -236,6 +287,7 @@ class App:
                 files=files,
             )
             told = replace(told, files=told.files or files, files_at=told.files_at or self.settings)
+            await self.schedule.put_into(opened.operations)
             async with Upkeep(chores), Worker(await self.work(), self.registry, told) as worker:
                 yield worker
 
@@ -270,6 +322,7 @@ class App:
         with self._lock:
             opened, self._opened = self._opened, None
         if opened is not None and (found := await asyncio.wrap_future(opened)) is not None:
+            await found.operations.batch_engine.checks.drained()
             await found.store.close()
 
     async def _open(self) -> OpenedApp:
@@ -278,7 +331,7 @@ class App:
         store = await open_store(self.settings.url)
         try:
             await store.migrate()
-            clock = self._clock or StoreClock(await store.now())
+            clock = self.given_clock or StoreClock(await store.now())
         except BaseException:
             await store.close()
             raise
@@ -314,13 +367,13 @@ class App:
         self, requests: Sequence[EnqueueRequest], answers: Sequence[Inserted]
     ) -> Sequence[Handle[Any]]:
         return [
-            Handle(self, answer.job_id, answer.kind, self._payload_of(request))
+            Handle(self, answer.job_id, answer.kind, self._results_of(request.type))
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _payload_of(self, request: EnqueueRequest) -> "PayloadSchema | None":
-        known = self.registry.find(request.type)
-        return None if known is None else known.payload
+    def _results_of(self, job_type: str) -> "ReadsResults | None":
+        known = self.registry.find(job_type)
+        return None if known is None else results_of(known)
 
 
 def _refuse_more_than_inserting(index: int, request: EnqueueRequest) -> None:

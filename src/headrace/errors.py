@@ -4,14 +4,19 @@ HeadraceError
 ├── InvalidInput            the caller can mend it; nothing was written
 │   ├── InvalidPayload      names each field that is wrong
 │   ├── UnknownJobType
+│   ├── Undecodable         the codec cannot read a stored payload or result
 │   └── TooLarge
 ├── Refused                 the input is fine, the present state is not; nothing was written
 │   ├── DuplicateJob        a live job holds the unique key
 │   ├── IdempotencyMismatch the same idempotency key came with another body
 │   ├── IllegalMove         e.g. cancel of a finished job, retry of a live one
+│   ├── BatchSealed         no member may be added to the batch any more
+│   ├── BatchClosed         all members of the batch have ended
 │   └── StaleRegister       a register was changed meanwhile
 ├── NotFound
 │   ├── JobNotFound
+│   ├── ScheduleNotFound
+│   ├── BatchNotFound
 │   └── FileNotFound
 ├── LeaseLost               the job has another holder now; nothing was written
 ├── StoreError
@@ -25,6 +30,7 @@ HeadraceError
 │       └── SecondSQLiteLibrary
 ├── MisuseError             the program calls the library wrongly
 ├── WaitTimeout             a result did not come in time; the job goes on
+├── SignalTimeout           a signal that a handler waited for did not come in time
 └── JobEnded                what ``handle.result()`` raises
     ├── JobFailed
     └── JobCancelled
@@ -85,6 +91,10 @@ class UnknownJobType(InvalidInput):
         super().__init__(f"unknown job type {job_type!r}{hint}", field="type")
 
 
+class Undecodable(InvalidInput):
+    """A stored payload or result cannot be read with what this program has. Says nothing of its content."""
+
+
 class TooLarge(InvalidInput):
     """A size limit was passed; the message names the limit."""
 
@@ -126,6 +136,14 @@ class IllegalMove(Refused):
         super().__init__(f"cannot {operation} job {job_id}: it is {state}")
 
 
+class BatchSealed(Refused):
+    """Members are added before a batch is sealed, later only by its own running members."""
+
+
+class BatchClosed(Refused):
+    """All members of the batch have ended, so there is nothing left to cancel."""
+
+
 class StaleRegister(Refused):
     """A register has another revision than the one expected."""
 
@@ -144,6 +162,22 @@ class JobNotFound(NotFound):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"no job {job_id!r}")
+
+
+class BatchNotFound(NotFound):
+    """No such batch in this namespace."""
+
+    def __init__(self, batch_id: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(f"no batch {batch_id!r}")
+
+
+class ScheduleNotFound(NotFound):
+    """No such schedule in this namespace."""
+
+    def __init__(self, schedule_id: str) -> None:
+        self.schedule_id = schedule_id
+        super().__init__(f"no schedule {schedule_id!r}")
 
 
 class FileNotFound(NotFound):
@@ -208,6 +242,17 @@ class MisuseError(HeadraceError):
 
 class WaitTimeout(HeadraceError):
     """The result did not come within the time given. The job goes on."""
+
+
+class SignalTimeout(HeadraceError):
+    """The signal did not come within the time given. A repeated attempt is told the same.
+
+    A handler that lets it out fails its job at once: another attempt would be told nothing else.
+    """
+
+    def __init__(self, signal: str) -> None:
+        self.signal = signal
+        super().__init__(f"signal {signal!r} did not come in time")
 
 
 class JobEnded(HeadraceError):

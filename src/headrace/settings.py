@@ -8,6 +8,7 @@ from headrace.core.ids import checked_name
 
 DEFAULT_URL = "sqlite:///headrace.db"
 DEFAULT_PORT = 8787
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,8 @@ class Settings:
     ``smtp://user:password@host:587``. HEADRACE_MAIL_FROM: the sender. HEADRACE_OUTBOUND_ALLOW:
     ``host:port`` pairs, comma-separated, that outgoing requests may reach although the network
     guard would refuse them. HEADRACE_WEBHOOK_SECRETS: signing secrets (``whsec_…``), the newest
-    first, comma-separated. HEADRACE_LEASE: seconds a lease lasts.
+    first, comma-separated. HEADRACE_LEASE: seconds a lease lasts. HEADRACE_LOG_LEVEL: debug, info, warning
+    or error.
     """
 
     url: str = field(default=DEFAULT_URL, repr=False)  # may hold a password
@@ -30,6 +32,7 @@ class Settings:
     outbound_allow: tuple[str, ...] = ()
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     lease: float = 30.0
+    log_level: str = "info"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -45,6 +48,9 @@ class Settings:
             outbound_allow=_list(read.get("HEADRACE_OUTBOUND_ALLOW", "")),
             webhook_secrets=_list(read.get("HEADRACE_WEBHOOK_SECRETS", "")),
             lease=_seconds(read.get("HEADRACE_LEASE"), defaults.lease),
+            log_level=checked_log_level(
+                read.get("HEADRACE_LOG_LEVEL") or defaults.log_level, "HEADRACE_LOG_LEVEL"
+            ),
         )
 
     def environment(self) -> dict[str, str]:
@@ -58,6 +64,7 @@ class Settings:
             "HEADRACE_OUTBOUND_ALLOW": ",".join(self.outbound_allow),
             "HEADRACE_WEBHOOK_SECRETS": ",".join(self.webhook_secrets),
             "HEADRACE_LEASE": f"{self.lease:g}",
+            "HEADRACE_LOG_LEVEL": self.log_level,
         }
         return {**os.environ, **told}
 
@@ -70,6 +77,17 @@ def checked_lease(seconds: float, name: str) -> float:
         msg = f"{name} must lie between 1 and 3600 seconds"
         raise InvalidInput(msg, field=name)
     return seconds
+
+
+def checked_log_level(text: str, name: str) -> str:
+    """The level in small letters. Raises InvalidInput, which names the setting, for one that is not known."""
+    from headrace.errors import InvalidInput  # noqa: PLC0415
+
+    level = text.strip().lower()
+    if level not in LOG_LEVELS:
+        msg = f"{name} must be one of {', '.join(LOG_LEVELS)}, not {text[:40]!r}"
+        raise InvalidInput(msg, field=name)
+    return level
 
 
 def _list(text: str) -> tuple[str, ...]:

@@ -2,7 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.core.outcomes import CancelAsked, Crashed, Released, Rescued, Snoozed, Stopped, Succeeded
+from headrace.core.outcomes import (
+    CancelAsked,
+    Crashed,
+    Released,
+    Rescued,
+    Snoozed,
+    Stopped,
+    Succeeded,
+    Suspended,
+)
 from headrace.core.states import State
 from headrace.stores.protocol import Applied, Holder, LogLine, Lost, Note, Stale
 from tests.builders import (
@@ -34,6 +43,7 @@ OUTCOMES = [
     a_failure(),
     Released(reason="shutdown"),
     Snoozed(delay_ms=5),
+    Suspended(until=NOW + 5),
     Stopped(),
     Crashed(error=an_error()),
 ]

@@ -17,9 +17,11 @@ from headrace.core.outcomes import (
     Released,
     Rescued,
     RetryAsked,
+    Signalled,
     Snoozed,
     Stopped,
     Succeeded,
+    Suspended,
     Unblocked,
 )
 from headrace.core.policy import ErrorClass, Policy, Retention
@@ -65,6 +67,7 @@ ends = st.one_of(
     failures,
     st.builds(Succeeded, result=st.sampled_from([None, "1"])),
     st.builds(Snoozed, delay_ms=st.integers(-1, 60_000)),
+    st.builds(Suspended, until=st.integers(NOW - 60_000, NOW + 600_000)),
     st.just(Released(reason="shutdown")),
     st.just(Crashed(error=an_error())),
     st.just(Stopped()),
@@ -79,6 +82,7 @@ happenings = st.one_of(
     st.just(TIME_OUT_NOTED),
     st.just(CancelAsked()),
     st.just(RetryAsked()),
+    st.just(Signalled()),
     st.just(Unblocked()),
 )
 paths = st.lists(st.tuples(happenings, st.integers(0, 120_000)), min_size=1, max_size=30)

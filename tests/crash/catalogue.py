@@ -13,6 +13,7 @@ from tests.crash.experiments import (
     e10_wakeup_load,
     e11_sqlite_contention,
     e12_disk,
+    e14_schedules,
     e17_order,
     e29_old_snapshot,
 )
@@ -29,6 +30,7 @@ MODULES: Final = (
     e10_wakeup_load,
     e11_sqlite_contention,
     e12_disk,
+    e14_schedules,
     e17_order,
     e29_old_snapshot,
 )

@@ -7,8 +7,14 @@ import sys
 
 import pytest
 
-from headrace.cli import COMMANDS, FILE_COMMANDS
+from headrace.cli import BATCH_COMMANDS, COMMANDS, FILE_COMMANDS, SCHEDULE_COMMANDS
 
+ALL = [
+    *COMMANDS,
+    *(f"files {name}" for name in FILE_COMMANDS),
+    *(f"schedules {name}" for name in SCHEDULE_COMMANDS),
+    *(f"batches {name}" for name in BATCH_COMMANDS),
+]
 HEAVY = (
     "pydantic",
     "fastapi",
@@ -40,10 +46,10 @@ def test_help_lists_every_command(headrace):
     ran = headrace("--help")
 
     assert ran.code == 0
-    assert [name for name in [*COMMANDS, "files"] if f" {name} " not in ran.out] == []
+    assert [name for name in [*COMMANDS, "files", "schedules", "batches"] if f" {name} " not in ran.out] == []
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *(f"files {name}" for name in FILE_COMMANDS)])
+@pytest.mark.parametrize("command", ALL)
 def test_every_command_has_help_and_url(headrace, command):
     ran = headrace(*command.split(), "--help")
 
@@ -51,7 +57,7 @@ def test_every_command_has_help_and_url(headrace, command):
     assert "--url" in ran.out or command == "demo"
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *(f"files {name}" for name in FILE_COMMANDS)])
+@pytest.mark.parametrize("command", ALL)
 def test_every_option_says_what_it_is_for(headrace, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")
 

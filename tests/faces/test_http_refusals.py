@@ -192,7 +192,13 @@ async def test_health_of_a_store_that_cannot_serve_is_503(error):
 
 
 def test_every_error_a_caller_can_meet_has_a_status():
-    internal = {errors.MisuseError, errors.WaitTimeout, errors.JobEnded, errors.HeadraceError}
+    internal = {
+        errors.MisuseError,
+        errors.WaitTimeout,
+        errors.SignalTimeout,
+        errors.JobEnded,
+        errors.HeadraceError,
+    }
     kinds = {
         kind
         for kind in vars(errors).values()

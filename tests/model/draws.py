@@ -2,11 +2,11 @@
 
 from hypothesis import strategies as st
 
-from headrace.core.outcomes import Crashed, Released, Snoozed, Stopped, Succeeded
+from headrace.core.outcomes import Crashed, Released, Snoozed, Stopped, Succeeded, Suspended
 from headrace.core.policy import ErrorClass
 from headrace.core.states import State
 from headrace.core.unique import OnConflict, Unique, Until
-from tests.builders import SECOND, a_failure, an_error
+from tests.builders import NOW, SECOND, a_failure, an_error
 
 QUEUES = ("a", "b")
 TYPES = ("mail", "image")
@@ -20,6 +20,7 @@ outcomes = st.sampled_from(
         a_failure(error_class=ErrorClass.TIMEOUT),
         Snoozed(delay_ms=0),
         Snoozed(delay_ms=45_000),
+        Suspended(until=NOW + 45_000, signal="approved"),
         Released(reason="shutdown"),
         Crashed(error=an_error()),
         Stopped(),

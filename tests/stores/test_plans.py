@@ -27,11 +27,12 @@ LANES = {"namespace": "default", "lanes": texts(["a"]), "now": NOW, "limit": 9}
 MARKS = {"state": "x", "lease_until": 1, "worker": "w", "now": 1}
 OF_TYPE = {"namespace": "default", "state": "x", "type": "y"}
 RECORDS = {"namespace": "d", "kind": "k", "at": 1, "key": "", "limit": 9}
+MEMBERS = {"namespace": "default", "batch": "batch-50"}
 TYPES = {"types": texts(["type-1", "type-2"])}
 SEQS = {"seqs": integers([1, 2, 3])}
 IDS = {"ids": texts(["a", "b"])}
 
-WHOLE_TABLE = re.compile(r"SCAN (job|body|note|line|trail|tag|record|receipt|register)\b")
+WHOLE_TABLE = re.compile(r"SCAN (job|body|note|line|trail|step|signal|tag|record|receipt|register)\b")
 
 PLANS = [
     ("claim", "next_level", {**HERE, "above": 100}, "job_due"),
@@ -65,12 +66,29 @@ PLANS = [
     ("notes", "beyond", OF_TYPE | {"before": 9, "limit": 9}, "job_ended"),
     ("notes", "delete_job", SEQS, "PRIMARY KEY"),
     ("notes", "delete_line", SEQS, "PRIMARY KEY"),
+    ("batches", "batch_counts", MEMBERS, "job_batch_state"),
+    ("batches", "has_member_in", MEMBERS | {"states": texts(["x", "y"])}, "job_batch_state"),
+    ("batches", "first_in_state", MEMBERS | {"state": "x"}, "job_batch_state"),
+    ("batches", "first_in_lane", {"namespace": "default", "lane": "a"}, "job_parked"),
+    ("batches", "has_ended_since", MEMBERS | {"at": 1}, "job_batch"),
+    ("batches", "newest_batches", {"namespace": "d", "before": "batch;", "limit": 9}, "PRIMARY KEY"),
+    ("notes", "delete_step", SEQS, "sqlite_autoindex_step_1"),
+    ("notes", "delete_signal", SEQS, "sqlite_autoindex_signal_1"),
+    ("steps", "seq_of", {"id": "a", "namespace": "default"}, "job_id"),
+    ("steps", "ended_seq_of", {"id": "a", "namespace": "default", "revision": 1}, "job_id"),
+    ("steps", "forget_steps", {"seq": 1}, "sqlite_autoindex_step_1"),
+    ("steps", "steps_of", {"seq": 1}, "step USING INDEX sqlite_autoindex_step_1"),
+    ("steps", "signals_of", {"seq": 1}, "signal USING INDEX sqlite_autoindex_signal_1"),
     ("plumbing", "newest_records", RECORDS, "record_newest"),
     ("plumbing", "trim_records", {"now": NOW, "limit": 9}, "record_until"),
     ("plumbing", "trim_receipts", {"now": NOW, "limit": 9}, "receipt_until"),
+    ("plumbing", "due_registers", {"kind": "schedule", "now": NOW, "limit": 9}, "register_due"),
     ("plumbing", "scan_registers", {"namespace": "d", "prefix": "a", "end": "b"}, "PRIMARY KEY"),
 ]  # fmt: skip
-SORTED_BY_INDEX = {"claimable_in_level", "claimable_below", "find_live", "find_ended", "expired", "erasable"}
+SORTED_BY_INDEX = {
+    "claimable_in_level", "claimable_below", "find_live", "find_ended", "expired", "erasable",
+    "due_registers",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["without statistics", "analysed"])
@@ -112,7 +130,7 @@ def test_every_query_of_jobs_is_looked_at():
 
     asked = {
         name
-        for file in ("claim", "jobs", "reads", "notes", "plumbing")
+        for file in ("batches", "claim", "jobs", "reads", "notes", "plumbing", "steps")
         for name, query in queries(file).items()
         if reads_jobs.search(query)
     }

@@ -160,7 +160,17 @@ async def test_usual_chores_all_run(store: Store):
         await chore.run_once()
         names.add(chore.name)
 
-    assert names == {"rescue", "unpark", "prune_jobs", "prune_beyond_count", "trim_records"}
+    assert names == {
+        "rescue",
+        "unpark",
+        "prune_jobs",
+        "prune_beyond_count",
+        "trim_records",
+        "fire_schedules",
+        "close_batches",
+        "forget_batches",
+        "loops",
+    }
 
 
 async def test_orphaned_files_are_swept_and_kept_ones_stay(store: Store, tmp_path: Path):

@@ -9,6 +9,7 @@ from headrace.clock import Clock
 from headrace.core.job import Job
 from headrace.core.outcomes import Report
 from headrace.core.request import EnqueueRequest
+from headrace.core.steps import Kept
 from headrace.engine.operations import TypeInfo
 from headrace.engine.work import (
     Claim,
@@ -87,6 +88,10 @@ class Unreliable:
     async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
         self._check("enqueue")
         return await self._inner.enqueue(parent, requests)
+
+    async def kept(self, holder: Holder) -> Kept:
+        self._check("kept")
+        return await self._inner.kept(holder)
 
     async def transaction(self, holder: Holder, work: Work, completion: Completion) -> object:
         self._check("transaction")

@@ -1,6 +1,7 @@
 """What worker tests share: a store in memory, job types made on the spot, workers, and their events."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -8,7 +9,9 @@ from typing import Any, TypeVar
 from headrace.clock import Clock, ManualClock, StoreClock
 from headrace.core.backoff import Backoff
 from headrace.core.job import History, Job
+from headrace.core.outcomes import Succeeded, Suspended
 from headrace.core.request import EnqueueRequest
+from headrace.core.states import State
 from headrace.engine.local import LocalOperations
 from headrace.engine.registry import JobOptions, Registry, Retry, registered
 from headrace.engine.work import LocalWork, WorkSource
@@ -174,3 +177,23 @@ def buffer_of(worker: Worker) -> Buffer:
 
 def a_clock() -> ManualClock:
     return ManualClock()
+
+
+async def completed(rig: Rig, watch: Watch, job_id: str) -> Any:
+    """The result of a job that comes through its back-offs of up to ten seconds."""
+    count = 0
+    while True:
+        count += 1
+        finished = await watch.finished(job_id, count=count)
+        if finished.state is State.COMPLETED:
+            assert isinstance(finished.outcome, Succeeded)
+            return json.loads(finished.outcome.result or "null")
+        assert finished.state is State.PENDING, finished.outcome
+        rig.manual.advance(10)
+
+
+async def suspended(watch: Watch, job_id: str, *, count: int = 1) -> Suspended:
+    """How the job left its worker for a sleep or a wait."""
+    outcome = (await watch.finished(job_id, count=count)).outcome
+    assert isinstance(outcome, Suspended), outcome
+    return outcome

@@ -6,6 +6,7 @@ from typing import Final
 
 from headrace.core.job import Attempt, History
 from headrace.core.states import State, four_words
+from headrace.core.steps import Kept, Signal, Step
 from headrace.core.wire import Json, to_iso
 from headrace.engine.operations import Stats, TypeInfo
 from headrace.stores.protocol import Health, LogLine, ParkedCount, QueueState, WorkerHello
@@ -103,6 +104,33 @@ def line_to_json(line: LogLine) -> dict[str, Json]:
         "level": line.level,
         "message": line.message,
         "data": None if line.data is None else json.loads(line.data),
+    }
+
+
+def kept_to_json(kept: Kept) -> dict[str, Json]:
+    """What a job has kept of its steps, and the signals sent to it."""
+    return {"steps": [_step(one) for one in kept.steps], "signals": [_signal(one) for one in kept.signals]}
+
+
+def _step(step: Step) -> dict[str, Json]:
+    return {
+        "number": step.number,
+        "kind": step.kind.value,
+        "step": step.label,
+        "at": to_iso(step.at),
+        "endedAt": to_iso(step.ended_at),
+        "until": to_iso(step.until),
+        "signal": step.signal,
+        "value": None if step.value is None else json.loads(step.value),
+    }
+
+
+def _signal(signal: Signal) -> dict[str, Json]:
+    return {
+        "id": signal.id,
+        "name": signal.name,
+        "at": to_iso(signal.at),
+        "payload": json.loads(signal.payload),
     }
 
 

@@ -19,10 +19,11 @@ COMMANDS: Final = {
     "worker": ("headrace.cli.worker:worker", "Run a worker, or several as child processes."),
     "enqueue": ("headrace.cli.enqueue:enqueue", "Enqueue a job."),
     "jobs": ("headrace.cli.jobs:jobs", "List jobs, newest first."),
-    "job": ("headrace.cli.jobs:job", "Show a job with its payload, result, attempts and log."),
+    "job": ("headrace.cli.jobs:job", "Show a job, send it a signal, or replay it."),
     "cancel": ("headrace.cli.jobs:cancel", "Cancel waiting jobs, ask running ones to stop."),
     "retry": ("headrace.cli.jobs:retry", "Run failed or cancelled jobs again."),
     "queues": ("headrace.cli.queues:queues", "List queues; pause or resume them."),
+    "loops": ("headrace.cli.loops:loops", "List loops; stop, start or ping them."),
     "migrate": ("headrace.cli.migrate:migrate", "Make the store's tables, or bring them up to date."),
     "doctor": ("headrace.cli.doctor:doctor", "Show settings, the store's health and what needs looking at."),
     "demo": ("headrace.cli.demo:demo", "Run jobs through every part of the system and explain them."),
@@ -31,6 +32,21 @@ FILE_COMMANDS: Final = {
     "put": ("headrace.cli.files:put", "Store a file and print its id."),
     "get": ("headrace.cli.files:get", "Write a stored file out."),
     "list": ("headrace.cli.files:list_files", "List stored files, newest first."),
+}
+SCHEDULE_COMMANDS: Final = {
+    "list": ("headrace.cli.schedules:list_schedules", "List schedules with their next fire."),
+    "show": ("headrace.cli.schedules:show", "Show the next five fires of a schedule."),
+    "add": ("headrace.cli.schedules:add", "Make a schedule, or change one."),
+    "pause": ("headrace.cli.schedules:pause", "Let nothing fire until it is resumed."),
+    "resume": ("headrace.cli.schedules:resume", "Let it fire again, from its next instant on."),
+    "trigger": ("headrace.cli.schedules:trigger", "Make its job now; the next fire stays."),
+    "remove": ("headrace.cli.schedules:remove", "Remove a schedule."),
+}
+BATCH_COMMANDS: Final = {
+    "list": ("headrace.cli.batches:list_batches", "List batches with their numbers, newest first."),
+    "show": ("headrace.cli.batches:show", "Show a batch and how far it is."),
+    "cancel": ("headrace.cli.batches:cancel", "Cancel waiting members, ask running ones to stop."),
+    "retry": ("headrace.cli.batches:retry", "Run all failed members again."),
 }
 EPILOGUE: Final = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 not found, 4 the store is not "
@@ -55,6 +71,18 @@ def make_app() -> App:
     for name, (target, help_text) in FILE_COMMANDS.items():
         files.command(target, name=name, help=help_text)
     app.command(files)
+    schedules = App(
+        name="schedules", help="List, add, pause, trigger and remove schedules.", sort_key=len(COMMANDS) + 1
+    )
+    for name, (target, help_text) in SCHEDULE_COMMANDS.items():
+        schedules.command(target, name=name, help=help_text)
+    app.command(schedules)
+    batches = App(
+        name="batches", help="List, show, cancel and retry batches of jobs.", sort_key=len(COMMANDS) + 2
+    )
+    for name, (target, help_text) in BATCH_COMMANDS.items():
+        batches.command(target, name=name, help=help_text)
+    app.command(batches)
     app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType]
         help="Install shell completion (bash, zsh, fish)."
     )
@@ -105,4 +133,13 @@ def complain(message: str) -> None:
     print(f"headrace: {message}", file=sys.stderr)  # noqa: T201 - the command line's voice
 
 
-__all__ = ["COMMANDS", "FILE_COMMANDS", "complain", "main", "make_app", "run"]
+__all__ = [
+    "BATCH_COMMANDS",
+    "COMMANDS",
+    "FILE_COMMANDS",
+    "SCHEDULE_COMMANDS",
+    "complain",
+    "main",
+    "make_app",
+    "run",
+]

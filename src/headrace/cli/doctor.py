@@ -5,15 +5,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Annotated, Final
+
+from cyclopts import Parameter
 
 from headrace.api.views import worker_to_json
 from headrace.app import App
 from headrace.cli.exits import Exit, one_line
-from headrace.cli.opening import settings_for, wait_for, what_is_missing
-from headrace.cli.options import AsJson, Url
+from headrace.cli.opening import app_for, settings_for, wait_for, what_is_missing
+from headrace.cli.options import AppPath, AsJson, Url
 from headrace.cli.show import print_facts, print_json, print_line, print_table
 from headrace.core.wire import Json, to_iso
+from headrace.engine.drift import EACH_TYPE, payload_drift
 from headrace.engine.operations import Operations
 from headrace.errors import HeadraceError
 from headrace.files.open import files_folder
@@ -21,6 +24,15 @@ from headrace.settings import Settings
 from headrace.stores.protocol import WorkerHello
 
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):.*@")
+Payloads = Annotated[
+    bool,
+    Parameter(
+        name="--payloads",
+        negative="",
+        help="Also check waiting payloads against the job types of --app.",
+        show_default=False,
+    ),
+]
 SILENT_MS: Final = 60_000
 """A worker that has not said hello for so long is taken for gone."""
 
@@ -35,15 +47,19 @@ class Report:
     warnings: list[str] = field(default_factory=list[str])
     parked: list[Mapping[str, Json]] = field(default_factory=list[Mapping[str, Json]])
     workers: list[Mapping[str, Json]] = field(default_factory=list[Mapping[str, Json]])
+    payloads: list[Mapping[str, Json]] = field(default_factory=list[Mapping[str, Json]])
     wrong: list[str] = field(default_factory=list[str])
 
 
-def doctor(*, url: Url = None, as_json: AsJson = False) -> int:
+def doctor(
+    *, url: Url = None, payloads: Payloads = False, app: AppPath = None, as_json: AsJson = False
+) -> int:
     """Show settings (without secrets), the store's health, and what needs looking at.
 
     Exits with 1 if something does.
     """
-    settings = settings_for(url)
+    examined = app_for(app, url) if payloads else App(settings=settings_for(url))
+    settings = examined.settings
     report = Report(settings=shown_settings(settings), versions=versions())
 
     async def run() -> None:
@@ -52,8 +68,10 @@ def doctor(*, url: Url = None, as_json: AsJson = False) -> int:
             if missing is not None:
                 report.wrong.append(missing)
                 return
-            async with App(settings=settings) as app:
-                await examine(await app.operations(), report)
+            async with examined:
+                await examine(await examined.operations(), report)
+                if payloads:
+                    await examine_payloads(examined, report)
         except HeadraceError as error:
             report.wrong.append(one_line(error))
 
@@ -97,6 +115,21 @@ async def examine(engine: Operations, report: Report) -> None:
         elif queue.oldest_due_at is not None and not served:
             since = to_iso(queue.oldest_due_at)
             report.wrong.append(f"queue {queue.name} has had due jobs since {since}, and no worker serves it")
+
+
+async def examine_payloads(app: App, report: Report) -> None:
+    """Adds the waiting jobs that would not run with the app's code as it is."""
+    drift = await payload_drift(await app.operations(), app.registry)
+    report.store = {**report.store, "payloadsLookedAt": drift.looked_at}
+    report.warnings.extend(
+        f"more jobs of {name} wait than were looked at: only the newest {EACH_TYPE}"
+        for name in drift.cut_short
+    )
+    for one in drift.misfits:
+        report.payloads.append(
+            {"type": one.type, "version": one.version, "count": one.count, "id": one.job_id, "why": one.why}
+        )
+        report.wrong.append(f"{one.count} waiting jobs of {one.type}, version {one.version}, would not run")
 
 
 def shown_settings(settings: Settings) -> dict[str, Json]:
@@ -150,6 +183,11 @@ def _print(report: Report) -> None:
     if report.parked:
         print_line("")
         print_table(("queue", "lane", "count"), [list(one.values()) for one in report.parked])
+    if report.payloads:
+        print_line("")
+        print_table(
+            ("type", "version", "count", "id", "why"), [list(one.values()) for one in report.payloads]
+        )
     if report.workers:
         print_line("")
         columns = ("id", "alive", "queues", "running", "seenAt")

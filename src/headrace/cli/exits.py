@@ -24,6 +24,7 @@ EXTRAS: Final = {
     "httpx2": "client",
     "aiosmtplib": "email",
     "standardwebhooks": "webhook",
+    "cryptography": "crypto",
 }
 
 

@@ -7,14 +7,16 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from headrace.api.views import history_to_json, line_to_json
+from headrace.api.views import history_to_json, kept_to_json, line_to_json
 from headrace.cli.exits import Exit, exit_of, one_line
 from headrace.cli.opening import existing, wait_for
 from headrace.cli.options import AsJson, Url
 from headrace.cli.show import on_terminal, print_facts, print_json, print_line, print_table
+from headrace.cli.steps import act_on, print_kept
 from headrace.core.filters import DEFAULT_LIMIT, JobFilter, Page, states_of
 from headrace.core.job import History
 from headrace.core.states import State
+from headrace.core.steps import Kept
 from headrace.core.wire import Json, job_to_json, to_iso
 from headrace.engine.operations import CancelAnswer, Operations
 from headrace.errors import HeadraceError, InvalidInput
@@ -86,23 +88,35 @@ def jobs(  # noqa: PLR0913 - one parameter per option
 def job(
     job_id: Annotated[str, Parameter(help="The id, as `headrace jobs` and `headrace enqueue` print it.")],
     /,
-    *,
+    *words: Annotated[str, Parameter(help="Nothing to show it; `signal NAME [PAYLOAD]` or `replay`.")],
+    from_step: Annotated[
+        str | None,
+        Parameter(name="--from", help="With `replay`: keep what was done before this step, such as charge."),
+    ] = None,
+    key: Annotated[
+        str | None, Parameter(help="With `signal`: sending it again with the same key does nothing.")
+    ] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show a job with its payload, result, attempts and log."""
+    """Show a job with its payload, result, attempts, steps and log; send it a signal; or replay it."""
 
     async def run() -> None:
         async with existing(url) as app:
             engine = await app.operations()
+            if words or from_step is not None or key is not None:
+                done = await act_on(engine, job_id, words or ("",), from_step=from_step, key=key)
+                _print_done(done, as_json=as_json)
+                return
             found = job_to_json(await engine.job(job_id))
             history = await engine.history(job_id)
             lines = await engine.log_lines(job_id)
+            kept = await engine.steps(job_id)
         if as_json:
             log: list[Json] = [line_to_json(line) for line in lines]
-            print_json({"job": found, **history_to_json(history), "log": log})
+            print_json({"job": found, **history_to_json(history), **kept_to_json(kept), "log": log})
         else:
-            _print_job(found, history, lines)
+            _print_job(found, history, lines, kept)
 
     wait_for(run)
     return Exit.DONE
@@ -118,10 +132,22 @@ def cancel(*job_ids: JobIds, url: Url = None, as_json: AsJson = False) -> int:
     return _each(job_ids, one, url, as_json=as_json)
 
 
-def retry(*job_ids: JobIds, url: Url = None, as_json: AsJson = False) -> int:
-    """Run failed or cancelled jobs again, with their attempts at zero."""
+def retry(
+    *job_ids: JobIds,
+    afresh: Annotated[
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Forget their steps first, so that all is done again."
+        ),
+    ] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run failed or cancelled jobs again, with their attempts at zero and their steps kept."""
 
     async def one(engine: Operations, job_id: str) -> str:
+        if afresh:
+            await engine.forget_steps(job_id)
         await engine.retry(job_id)
         return "retry queued"
 
@@ -169,6 +195,13 @@ def _each(
     return codes[0] if codes else Exit.DONE
 
 
+def _print_done(done: Mapping[str, Json], *, as_json: bool) -> None:
+    if as_json:
+        print_json(done)
+    else:
+        print_line(f"{done['jobId']}\t{done['result']}")
+
+
 def _print_page(page: JobPage, *, as_json: bool) -> None:
     shown = [job_to_json(job) for job in page.jobs]
     if as_json:
@@ -188,7 +221,7 @@ async def _watch(read: Callable[[], Awaitable[JobPage]]) -> None:
         await asyncio.sleep(WATCH_SECONDS)
 
 
-def _print_job(job: Mapping[str, Json], history: History, lines: Sequence[LogLine]) -> None:
+def _print_job(job: Mapping[str, Json], history: History, lines: Sequence[LogLine], kept: Kept) -> None:
     print_facts({name: value for name, value in job.items() if value not in (None, [], False)})
     if history.attempts:
         print_line("")
@@ -203,6 +236,7 @@ def _print_job(job: Mapping[str, Json], history: History, lines: Sequence[LogLin
         print_line(
             "between the first and the last: " + ", ".join(f"{n} {what}" for what, n in history.folded)
         )
+    print_kept(kept)
     if lines:
         print_line("")
         rows = [[to_iso(line.at), line.level, line.message, line.data] for line in lines]

@@ -5,9 +5,12 @@ import sys
 
 import structlog
 
+from headrace.settings import Settings
+
 
 def log_to_stderr() -> None:
-    """Sends our events to stderr, which is looked up at each of them."""
+    """Sends our events to stderr, from HEADRACE_LOG_LEVEL on. Stderr is looked up at each of them."""
+    level = logging.getLevelNamesMapping()[Settings.from_environment().log_level.upper()]
     rendered = (
         [structlog.dev.ConsoleRenderer()]
         if sys.stderr.isatty()
@@ -19,7 +22,7 @@ def log_to_stderr() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *rendered,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -88,8 +88,9 @@ async def made_worker(app: App, plan: WorkerPlan) -> AsyncGenerator[Worker]:
 
 
 async def made_upkeep(app: App, plan: WorkerPlan) -> Upkeep:
-    """The chores over an opened App. Several processes may do them at once."""
+    """The chores over an opened App, whose schedules are put. Several processes may do them at once."""
     opened = await app.open()
+    await app.schedule.put_into(opened.operations)
     chores = usual_chores(
         opened.store,
         opened.clock,

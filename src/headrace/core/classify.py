@@ -10,13 +10,14 @@ from typing import Final
 
 from headrace.core.backoff import Backoff
 from headrace.core.policy import ErrorClass
-from headrace.errors import Exhausted, InvalidInput, Permanent, Transient
+from headrace.errors import Exhausted, InvalidInput, Permanent, SignalTimeout, Transient
 
 CLASSES: Final[tuple[tuple[type[BaseException], ErrorClass], ...]] = (
     (Permanent, ErrorClass.PERMANENT),
     (Transient, ErrorClass.TRANSIENT),
     (Exhausted, ErrorClass.RESOURCE),
     (InvalidInput, ErrorClass.PERMANENT),
+    (SignalTimeout, ErrorClass.PERMANENT),
     (MemoryError, ErrorClass.RESOURCE),
     (PermissionError, ErrorClass.PERMANENT),
     (TimeoutError, ErrorClass.TRANSIENT),

@@ -20,12 +20,15 @@ from headrace.core.outcomes import (
     ErrorInfo,
     Event,
     Failed,
+    Parked,
     Released,
     Rescued,
     RetryAsked,
+    Signalled,
     Snoozed,
     Stopped,
     Succeeded,
+    Suspended,
     Unblocked,
     showable,
 )
@@ -49,6 +52,8 @@ def decide(job: Job, event: Event, *, policy: Policy, now: int, rng: random.Rand
             return place.reopened(job, now)
         case Unblocked():
             return place.unblocked(job, now)
+        case Signalled():
+            return place.signalled(job, now)
         case _:
             if job.state is not State.PROCESSING:
                 raise IllegalMove(job.id, job.state, "end an attempt of")
@@ -61,7 +66,7 @@ def decide_report(  # noqa: PLR0913 - an attempt is told by its job, its outcome
 ) -> Transition:
     """As ``decide``, for an attempt whose handler started at ``started_at`` (None: it never started).
 
-    Only a job that was given back or stopped can be unstarted: any other outcome is charged and
+    Only a job that was given back, parked or stopped can be unstarted: any other outcome is charged and
     listed as an attempt, from the time of the claim where no other is told.
     """
     if job.state is not State.PROCESSING:
@@ -69,7 +74,7 @@ def decide_report(  # noqa: PLR0913 - an attempt is told by its job, its outcome
     ended = Ended(
         at=now,
         started_at=started_at,
-        reported=started_at is not None or isinstance(event, Released | Stopped),
+        reported=started_at is not None or isinstance(event, Released | Parked | Stopped),
         outcome=AttemptOutcome.SUCCEEDED if isinstance(event, Succeeded) else None,
     )
     return _attempt_ended(job, event, policy, ended, rng)
@@ -81,17 +86,19 @@ def _attempt_ended(job: Job, event: Event, policy: Policy, ended: Ended, rng: ra
             return place.completed(job, result, policy, ended)
         case Failed():
             return _failed(job, event, policy, ended, rng)
-        case Snoozed():
-            return _snoozed(job, event, policy, ended)
+        case Snoozed() | Suspended():
+            return _put_off(job, event, policy, ended)
         case Released():
             return _released(job, policy, ended)
+        case Parked(lane=lane):
+            return _parked(job, lane, policy, ended)
         case Stopped(reason=reason):
             return place.cancelled(job, policy, ended.with_outcome(AttemptOutcome.STOPPED, _note(reason)))
         case Crashed(error=error):
             return _crashed(job, error, policy, ended, rng)
         case Rescued():
             return _rescued(job, policy, ended, rng)
-        case CancelAsked() | RetryAsked() | Unblocked():
+        case CancelAsked() | RetryAsked() | Unblocked() | Signalled():
             raise IllegalMove(job.id, job.state, "end an attempt of")
         case _:
             assert_never(event)
@@ -134,9 +141,17 @@ def _retry_delay(job: Job, event: Failed, policy: Policy, failures: int, rng: ra
     return backoff.delay_ms(failures, rng)
 
 
-def _snoozed(job: Job, event: Snoozed, policy: Policy, ended: Ended) -> Transition:
+def _put_off(job: Job, event: Snoozed | Suspended, policy: Policy, ended: Ended) -> Transition:
     if job.placement.cancel_asked_at is not None:
         return place.cancelled(job, policy, ended.with_outcome(AttemptOutcome.STOPPED, None))
+    if isinstance(event, Snoozed):
+        return _snoozed(job, event, policy, ended)
+    # uses up no snooze: each sleep and wait is kept as a step, and a job keeps only so many of these
+    ended = ended.with_outcome(AttemptOutcome.SNOOZED, _note(event.reason))
+    return place.released(job, ended, due_at=event.until)
+
+
+def _snoozed(job: Job, event: Snoozed, policy: Policy, ended: Ended) -> Transition:
     if job.placement.snoozes >= policy.max_snoozes:
         message = f"snoozed more than {policy.max_snoozes} times"
         error = ErrorInfo(type="SnoozedTooOften", message=message, error_class=ErrorClass.PERMANENT)
@@ -152,6 +167,12 @@ def _released(job: Job, policy: Policy, ended: Ended) -> Transition:
     if job.placement.cancel_asked_at is not None:
         return place.cancelled(job, policy, ended.with_outcome(AttemptOutcome.STOPPED, None))
     return place.released(job, ended.with_outcome(AttemptOutcome.RELEASED, None), due_at=ended.at)
+
+
+def _parked(job: Job, lane: str, policy: Policy, ended: Ended) -> Transition:
+    if job.placement.cancel_asked_at is not None:
+        return place.cancelled(job, policy, ended.with_outcome(AttemptOutcome.STOPPED, None))
+    return place.parked(job, ended.with_outcome(AttemptOutcome.RELEASED, None), lane)
 
 
 def _crashed(job: Job, error: ErrorInfo, policy: Policy, ended: Ended, rng: random.Random) -> Transition:

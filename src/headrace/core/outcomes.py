@@ -72,10 +72,26 @@ class Snoozed:
 
 
 @value
+class Suspended:
+    """The handler sleeps, or waits for ``signal``, until an instant; what it did so far is kept as steps."""
+
+    until: int
+    reason: str = ""
+    signal: str | None = None
+
+
+@value
 class Released:
     """The holder gives the job back: shutdown, pause, an outage. Costs the job nothing."""
 
     reason: str
+
+
+@value
+class Parked:
+    """The holder cannot run this job, others can: it waits on ``lane`` for them. Costs the job nothing."""
+
+    lane: str
 
 
 @value
@@ -92,7 +108,7 @@ class Stopped:
     reason: str = ""
 
 
-Outcome = Succeeded | Failed | Snoozed | Released | Crashed | Stopped
+Outcome = Succeeded | Failed | Snoozed | Suspended | Released | Parked | Crashed | Stopped
 
 
 @value
@@ -115,7 +131,12 @@ class Unblocked:
     """What the job waited for has come."""
 
 
-Event = Outcome | Rescued | CancelAsked | RetryAsked | Unblocked
+@value
+class Signalled:
+    """A signal was sent to a job that runs, or that waits for it."""
+
+
+Event = Outcome | Rescued | CancelAsked | RetryAsked | Unblocked | Signalled
 
 
 @value

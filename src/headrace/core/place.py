@@ -118,6 +118,12 @@ def released(
     return Transition(job=job, placement=placement, attempt=_attempt(job, ended))
 
 
+def parked(job: Job, ended: Ended, lane: str) -> Transition:
+    """The job goes back uncharged and waits on a lane, out of the way of claims; it keeps its rank."""
+    back = released(job, ended, due_at=ended.at)
+    return replace(back, placement=replace(back.placement, due_at=None, parked_on=lane))
+
+
 def marked_for_cancel(job: Job, now: int) -> Transition:
     """The running job is asked to stop; its holder learns of it at the next renewal."""
     asked = job.placement.cancel_asked_at
@@ -158,6 +164,17 @@ def unblocked(job: Job, now: int) -> Transition:
     return Transition(
         job=job, placement=replace(job.placement, state=_moved(job, Move.UNBLOCK), due_at=due, rank=due)
     )
+
+
+def signalled(job: Job, now: int) -> Transition:
+    """A waiting job is due at once. Of a running one only the revision changes: what is decided, is anew."""
+    old = job.placement
+    if job.state is State.PROCESSING:
+        return Transition(job=job, placement=old)
+    if job.state is not State.PENDING or old.due_at is None:
+        raise IllegalMove(job.id, job.state, "signal")
+    placement = replace(old, due_at=min(old.due_at, now), rank=min(old.rank, now))
+    return Transition(job=job, placement=placement)
 
 
 def claimed(job: Job, *, worker: str, now: int, lease_until: int) -> Job:

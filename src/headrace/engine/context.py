@@ -8,24 +8,31 @@ a ``Pending`` that can be awaited, waited for, or left alone.
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, overload
+from dataclasses import dataclass, replace
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from headrace.core import wire
+from headrace.core.batch import is_batch_id
 from headrace.core.outcomes import showable
 from headrace.core.request import EnqueueRequest
 from headrace.core.wire import Json
+from headrace.engine.steps import StepCall, StepLink, Steps
 from headrace.errors import InvalidInput, MisuseError
 from headrace.files.protocol import FileStore
 
 T = TypeVar("T")
+P = ParamSpec("P")
 MAX_NOTE_BYTES = 64 * 1024
 MAX_CHECKPOINT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobInfo:
-    """The job as its handler sees it. ``attempt`` counts from 1; instants are epoch milliseconds."""
+    """The job as its handler sees it. ``attempt`` counts from 1; instants are epoch milliseconds.
+
+    ``fence`` is larger at each claim of the job: whoever keeps the largest it has seen can refuse a
+    holder that was superseded.
+    """
 
     id: str
     namespace: str
@@ -38,6 +45,7 @@ class JobInfo:
     batch_id: str | None = None
     unique_key: str | None = None
     tags: tuple[str, ...] = ()
+    fence: int = 0
 
 
 class Pending(Generic[T]):
@@ -54,7 +62,7 @@ class Pending(Generic[T]):
         return self._future.result(timeout)
 
 
-class ContextLink(Protocol):
+class ContextLink(StepLink, Protocol):
     """What a context needs of the worker that runs its job. All methods may be called from any thread."""
 
     @property
@@ -105,6 +113,7 @@ class Context:
         self.deps = deps
         self._link = link
         self._files = files
+        self._steps: Steps | None = None
 
     @property
     def attempt(self) -> int:
@@ -172,6 +181,14 @@ class Context:
         """
         return Pending(self._link.enqueue(requests))
 
+    @property
+    def batch(self) -> "BatchOfJob":
+        """The batch that this job is a member of. Raises MisuseError if it is in none."""
+        if not is_batch_id(self.job.batch_id):
+            msg = "this job is no member of a batch"
+            raise MisuseError(msg)
+        return BatchOfJob(self.job.batch_id, self._link)
+
     @overload
     def transaction(self, fn: Callable[[Any], Awaitable[T]]) -> Pending[T]: ...
     @overload
@@ -193,6 +210,64 @@ class Context:
         MisuseError in a job type with ``runs="process"``, whose handlers have no way to the store.
         """
         return Pending(self._link.transaction(fn))
+
+    @overload
+    def step(
+        self, name: str, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> StepCall[T]: ...
+    @overload
+    def step(self, name: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> StepCall[T]: ...
+    def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> StepCall[Any]:
+        """Does ``fn(*args)`` once for all attempts: ``await ctx.step("charge", charge, order_id)``.
+
+        Its value, which must be JSON, is kept before it is returned; a repeated attempt is given the kept
+        value and does not call ``fn``. What ``fn`` raises is not kept. An attempt that is lost between the
+        end of ``fn`` and the keeping does it again: at least once a step. Steps of the same name are
+        numbered in the order of their calls, so that order must be the same in every attempt.
+
+        A plain function runs where the handler runs. In a thread or child process without an event loop the
+        step is done when this returns, and ``.wait()`` gives its value.
+
+        Raises InvalidInput for a name or value that cannot be kept, TooLarge, LeaseLost.
+        """
+        return self._stepping().step(name, lambda: fn(*args, **kwargs))
+
+    def sleep(self, seconds: float, name: str | None = None) -> StepCall[None]:
+        """Lets so much time pass, once for all attempts. From one second on the job leaves its worker.
+
+        The attempt then ends here, at no cost to the job: no attempt, no snooze, no slot. When the time has
+        come the handler begins anew, its steps are passed over, and so is this sleep. Do in steps whatever
+        must not be done again, and let nothing catch BaseException around it.
+        """
+        return self._stepping().sleep(seconds, name)
+
+    def wait_for(self, signal: str, *, timeout: float | None = None) -> StepCall[Json]:
+        """The payload of the next signal of that name, sent by ``app.signal`` before, now or later.
+
+        The job leaves its worker meanwhile, as in ``sleep``. Each signal is given to one wait, once for all
+        attempts. Raises SignalTimeout after ``timeout`` seconds (None: waits on), in every later attempt too.
+        """
+        return self._stepping().wait_for(signal, timeout)
+
+    def _stepping(self) -> Steps:
+        if self._steps is None:
+            self._steps = Steps(self._link)
+        return self._steps
+
+
+class BatchOfJob:
+    """A batch as its running members see it."""
+
+    def __init__(self, batch_id: str, link: ContextLink) -> None:
+        self.id = batch_id
+        self._link = link
+
+    def add(self, *requests: EnqueueRequest) -> Pending[tuple[str, ...]]:
+        """Adds members, all or none, also to a sealed batch, while this attempt still holds its job (C38).
+
+        As with ``ctx.enqueue``, a repeated attempt adds them again unless they carry an ``idempotency_key``.
+        """
+        return Pending(self._link.enqueue([replace(one, batch_id=self.id) for one in requests]))
 
 
 def parse_saved(checkpoint: str | None) -> Json:

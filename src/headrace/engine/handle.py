@@ -11,7 +11,7 @@ from headrace.errors import JobCancelled, JobFailed
 from headrace.stores.protocol import InsertKind
 
 if TYPE_CHECKING:
-    from headrace.engine.payload import PayloadSchema
+    from headrace.engine.codec import ReadsResults
 
 R = TypeVar("R")
 
@@ -33,12 +33,12 @@ class Handle(Generic[R]):
     """A job that was enqueued. ``kind`` says whether it is new, was there before, or was replaced."""
 
     def __init__(
-        self, source: HandleSource, job_id: str, kind: InsertKind, payload: "PayloadSchema | None"
+        self, source: HandleSource, job_id: str, kind: InsertKind, results: "ReadsResults | None"
     ) -> None:
         self.id = job_id
         self.kind = kind
         self._source = source
-        self._payload = payload
+        self._results = results
 
     def __repr__(self) -> str:
         return f"Handle({self.id!r}, {self.kind.value})"
@@ -54,7 +54,7 @@ class Handle(Generic[R]):
     async def result(self, timeout: float | None = None) -> R:
         """What the handler returned, once it has.
 
-        ``timeout`` is in seconds. Raises JobFailed, JobCancelled, WaitTimeout.
+        ``timeout`` is in seconds. Raises JobFailed, JobCancelled, WaitTimeout, Undecodable.
         """
         operations = await self._source.operations()
         job = await operations.wait(self.id, timeout_ms=None if timeout is None else round(timeout * 1000))
@@ -62,9 +62,9 @@ class Handle(Generic[R]):
             raise JobCancelled(self.id)
         if job.state is State.FAILED:
             raise _failure(job)
-        if self._payload is None:
+        if self._results is None:
             return cast("R", job.placement.result)
-        return self._payload.decode_result(job.placement.result)
+        return self._results.decode_result(job.placement.result)
 
     def result_sync(self, timeout: float | None = None) -> R:
         """As ``result``, for callers without an event loop."""

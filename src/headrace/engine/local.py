@@ -5,20 +5,37 @@ import json
 import random
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from headrace.clock import Clock
 from headrace.core import wire
+from headrace.core.batch import is_batch_id
+from headrace.core.batch_request import NewBatch
+from headrace.core.batch_wire import BatchView
 from headrace.core.decide import decide
 from headrace.core.filters import JobFilter, Page
 from headrace.core.ids import checked_name
 from headrace.core.job import History, Job
+from headrace.core.loop import LoopInfo
 from headrace.core.outcomes import CancelAsked, RetryAsked
 from headrace.core.request import MAX_BULK, EnqueueRequest
+from headrace.core.schedule import Timing
+from headrace.core.scheduled import Schedule
+from headrace.core.steps import Kept, carried
+from headrace.core.wire import Json
+from headrace.engine.batches import Batches, has_members, refuse_members
+from headrace.engine.codec import coded
 from headrace.engine.enqueue import IDEMPOTENCY_PREFIX, new_job, refused_at
+from headrace.engine.hints import ENDED_HINT
+from headrace.engine.loop_store import LoopStore
+from headrace.engine.loops import Loops
 from headrace.engine.operations import CancelAnswer, Stats, TypeInfo
 from headrace.engine.published import PublishedTypes
 from headrace.engine.registry import EMPTY, Registry
+from headrace.engine.replaying import forget_steps, replayed
+from headrace.engine.schedules import Schedules
+from headrace.engine.signalling import Signals
 from headrace.errors import (
     DuplicateJob,
     IdempotencyMismatch,
@@ -49,7 +66,6 @@ from headrace.stores.protocol import (
     WorkerHello,
 )
 
-ENDED_HINT: Final = "@ended"
 _DECIDE_AGAIN: Final = 20
 _WAIT_SLICE_MS: Final = 500
 
@@ -67,6 +83,14 @@ class LocalOperations:
         self._rng = random.Random()
         self._ids = IdMint(self._rng)
         self._published = PublishedTypes(store, namespace, clock)
+        self.batch_engine = Batches(
+            store, clock, self.prepared, namespace=namespace, published=self._published
+        )
+        self._signals = Signals(store, clock, self._published, namespace)
+        self._schedules = Schedules(self, store, self._published, registry)
+        self.loop_engine = Loops(
+            LoopStore(store, clock, namespace=namespace, mint=self._ids.mint), self.cancel
+        )
 
     @property
     def namespace(self) -> str:
@@ -86,7 +110,10 @@ class LocalOperations:
         now = self._clock.now()
         jobs = await self.prepared(requests, now)
         with _told(jobs):
-            answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
+            if has_members(requests):
+                answers = await self.batch_engine.insert(jobs, now=now, parent=parent)
+            else:
+                answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
         self._store.wake(self._namespace, frozenset(job.facts.queue for job in jobs))
         return answers
 
@@ -96,6 +123,7 @@ class LocalOperations:
         """Enqueues all requests or none in the caller's transaction; ``wake`` is called after its commit."""
         if not requests:
             return ()
+        refuse_members(requests)
         now = self._clock.now()
         jobs = await self.prepared(requests, now)
         with _told(jobs):
@@ -134,6 +162,8 @@ class LocalOperations:
         """Cancels a waiting job, asks a running one to stop. Raises JobNotFound, IllegalMove."""
         job = await self._change(job_id, CancelAsked())
         self._store.wake(self._namespace, frozenset({ENDED_HINT, job.facts.queue}))
+        if job.placement.terminal and is_batch_id(job.facts.batch_id):
+            self.batch_engine.checks.ask((job.facts.batch_id,))
         return CancelAnswer.ENDED if job.placement.terminal else CancelAnswer.REQUESTED
 
     async def retry(self, job_id: str) -> Job:
@@ -141,6 +171,28 @@ class LocalOperations:
         job = await self._change(job_id, RetryAsked())
         self._store.wake(self._namespace, frozenset({job.facts.queue}))
         return job
+
+    async def steps(self, job_id: str) -> Kept:
+        """What the job has kept of its steps, and the signals sent to it. Raises JobNotFound."""
+        return await self._store.kept(self._namespace, job_id, now=self._clock.now())
+
+    async def forget_steps(self, job_id: str) -> int:
+        """Forgets the steps of a failed or cancelled job, so that a retry does all again."""
+        return await forget_steps(self._store, self._namespace, job_id)
+
+    async def signal(self, job_id: str, name: str, payload: Json = None, *, key: str | None = None) -> None:
+        """Sends a signal to a job, and wakes it if it waits for one of that name."""
+        await self._signals.send(job_id, name, payload, key)
+
+    async def replay(self, job_id: str, *, from_step: str | None = None) -> str:
+        """Enqueues a new job that does again what an ended one did; returns its id."""
+        job = await self.job(job_id)
+        now = self._clock.now()
+        new = replayed(job, job_id=self._ids.mint(now), now=now)
+        steps = carried(await self.steps(job_id), from_step)
+        (answer,) = await self._store.insert(self._namespace, (new,), now=now, steps=steps)
+        self._store.wake(self._namespace, frozenset({new.facts.queue}))
+        return answer.job_id
 
     async def wait(self, job_id: str, *, timeout_ms: int | None) -> Job:
         """The job once it has ended. Raises JobNotFound, WaitTimeout."""
@@ -190,6 +242,66 @@ class LocalOperations:
         latest |= {one.info.name: one.info for one in self._registry.all()}
         return tuple(latest[name] for name in sorted(latest))
 
+    async def create_batch(self, new: NewBatch) -> BatchView:
+        return await self.batch_engine.create(new)
+
+    async def add_to_batch(self, batch_id: str, requests: Sequence[EnqueueRequest]) -> Sequence[Inserted]:
+        return await self.enqueue([replace(one, batch_id=batch_id) for one in requests])
+
+    async def seal_batch(self, batch_id: str) -> None:
+        await self.batch_engine.seal(batch_id)
+
+    async def batch(self, batch_id: str) -> BatchView:
+        return await self.batch_engine.get(batch_id)
+
+    async def batches(self, page: Page) -> tuple[Sequence[BatchView], str | None]:
+        return await self.batch_engine.page(page)
+
+    async def wait_for_batch(self, batch_id: str, *, timeout_ms: int | None) -> BatchView:
+        return await self.batch_engine.wait(batch_id, timeout_ms=timeout_ms)
+
+    async def cancel_batch(self, batch_id: str) -> int:
+        return await self.batch_engine.cancel(batch_id)
+
+    async def retry_batch(self, batch_id: str) -> int:
+        return await self.batch_engine.retry(batch_id)
+
+    async def put_schedule(self, schedule_id: str, timing: Timing, request: EnqueueRequest) -> Schedule:
+        return await self._schedules.put(schedule_id, timing, request)
+
+    async def schedules(self) -> Sequence[Schedule]:
+        return await self._schedules.all()
+
+    async def schedule(self, schedule_id: str) -> Schedule:
+        return await self._schedules.get(schedule_id)
+
+    async def pause_schedule(self, schedule_id: str) -> Schedule:
+        return await self._schedules.pause(schedule_id)
+
+    async def resume_schedule(self, schedule_id: str) -> Schedule:
+        return await self._schedules.resume(schedule_id)
+
+    async def trigger_schedule(self, schedule_id: str) -> Inserted:
+        return await self._schedules.trigger(schedule_id)
+
+    async def remove_schedule(self, schedule_id: str) -> None:
+        await self._schedules.remove(schedule_id)
+
+    async def loops(self) -> Sequence[LoopInfo]:
+        return await self.loop_engine.all()
+
+    async def loop(self, name: str) -> LoopInfo | None:
+        return await self.loop_engine.status(name)
+
+    async def ping_loop(self, name: str) -> LoopInfo | None:
+        return await self.loop_engine.ping(name)
+
+    async def stop_loop(self, name: str) -> LoopInfo | None:
+        return await self.loop_engine.stop(name)
+
+    async def start_loop(self, name: str) -> LoopInfo | None:
+        return await self.loop_engine.start(name)
+
     async def health(self) -> Health:
         """The store's state. Raises StoreError if it cannot serve."""
         return await self._store.check()
@@ -214,10 +326,15 @@ class LocalOperations:
             if request.encoded or not payload.startswith("{"):
                 msg = "payload must be a JSON object"
                 raise InvalidInput(msg, field="payload")
-        return new_job(request, info, payload, job_id=self._ids.mint(now), namespace=self._namespace, now=now)
+        job = new_job(request, info, payload, job_id=self._ids.mint(now), namespace=self._namespace, now=now)
+        codec = self._registry.codec
+        return job if codec is None else coded(job, codec)
 
     async def _change(self, job_id: str, event: CancelAsked | RetryAsked) -> Job:
         job = await self.job(job_id)
+        if isinstance(event, RetryAsked) and is_batch_id(job.facts.batch_id):
+            await self.batch_engine.retry_member(job)
+            return await self.job(job_id)
         for _ in range(_DECIDE_AGAIN):
             now = self._clock.now()
             policy = await self._published.policy(job.facts.type, job.facts.version)

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from headrace.core.batch_request import NewBatch
+from headrace.core.batch_wire import BatchView
 from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job
+from headrace.core.loop import LoopInfo
 from headrace.core.policy import Policy
 from headrace.core.request import EnqueueRequest
+from headrace.core.schedule import Timing
+from headrace.core.scheduled import Schedule
 from headrace.core.states import State
+from headrace.core.steps import Kept
+from headrace.core.wire import Json
 from headrace.stores.protocol import (
     Health,
     Inserted,
@@ -109,6 +116,34 @@ class Operations(Protocol):
         """Runs a failed or cancelled job again. Raises JobNotFound, IllegalMove, DuplicateJob."""
         ...
 
+    async def steps(self, job_id: str) -> Kept:
+        """What the job has kept of its steps, and the signals sent to it. Raises JobNotFound."""
+        ...
+
+    async def forget_steps(self, job_id: str) -> int:
+        """Forgets the steps of a failed or cancelled job, so that a retry does all again.
+
+        Returns how many there were. Its signals stay. Raises JobNotFound, IllegalMove.
+        """
+        ...
+
+    async def signal(self, job_id: str, name: str, payload: Json = None, *, key: str | None = None) -> None:
+        """Sends a signal to a job, and wakes it if it waits for one of that name.
+
+        It is kept until the job waits for it. Of two with the same ``key`` the first stands, so that a repeat
+        does no harm. Raises JobNotFound, IllegalMove for a job that has ended, InvalidInput, TooLarge.
+        """
+        ...
+
+    async def replay(self, job_id: str, *, from_step: str | None = None) -> str:
+        """Enqueues a new job that does again what an ended one did; returns its id.
+
+        It begins with the steps that the old one kept before ``from_step`` (such as ``charge`` or
+        ``page#2``), and carries the tag ``replay-of:<old id>``. Raises JobNotFound, IllegalMove for a job
+        that has not ended, InvalidInput for a step that was not kept, DuplicateJob.
+        """
+        ...
+
     async def wait(self, job_id: str, *, timeout_ms: int | None) -> Job:
         """The job once it has ended. Raises JobNotFound, WaitTimeout."""
         ...
@@ -139,6 +174,96 @@ class Operations(Protocol):
 
     async def job_types(self) -> Sequence[TypeInfo]:
         """Every job type that is registered here or was published by a worker, by name."""
+        ...
+
+    async def create_batch(self, new: NewBatch) -> BatchView:
+        """Makes an open batch. Raises InvalidInput (UnknownJobType, InvalidPayload) for its callbacks."""
+        ...
+
+    async def add_to_batch(self, batch_id: str, requests: Sequence[EnqueueRequest]) -> Sequence[Inserted]:
+        """Enqueues members, all or none. Raises BatchNotFound, BatchSealed, and what ``enqueue`` raises."""
+        ...
+
+    async def seal_batch(self, batch_id: str) -> None:
+        """Closes the batch to new members; once all have ended it calls back. Raises BatchNotFound."""
+        ...
+
+    async def batch(self, batch_id: str) -> BatchView:
+        """The batch and the numbers of its members, from one snapshot (C36). Raises BatchNotFound."""
+        ...
+
+    async def batches(self, page: Page) -> tuple[Sequence[BatchView], str | None]:
+        """A page of batches, newest first, and the next cursor."""
+        ...
+
+    async def wait_for_batch(self, batch_id: str, *, timeout_ms: int | None) -> BatchView:
+        """The batch once it is closed. Raises BatchNotFound, WaitTimeout."""
+        ...
+
+    async def cancel_batch(self, batch_id: str) -> int:
+        """Seals it, cancels members that wait and asks running ones to stop; returns how many there were.
+
+        Raises BatchNotFound; BatchClosed if all have ended.
+        """
+        ...
+
+    async def retry_batch(self, batch_id: str) -> int:
+        """Runs all failed members again and returns how many; a closed batch begins a new generation (C37).
+
+        A member whose unique key another job holds by now stays failed. Raises BatchNotFound.
+        """
+        ...
+
+    async def put_schedule(self, schedule_id: str, timing: Timing, request: EnqueueRequest) -> Schedule:
+        """Makes a schedule or changes it. Instants that have passed never fire because of that (C35).
+
+        With the instants it had it goes on where it was; a pause stays. Raises InvalidInput (UnknownJobType,
+        InvalidPayload), also for a new schedule that has no instant to come; StoreError.
+        """
+        ...
+
+    async def schedules(self) -> Sequence[Schedule]:
+        """All schedules, by id."""
+        ...
+
+    async def schedule(self, schedule_id: str) -> Schedule:
+        """One schedule. Raises ScheduleNotFound."""
+        ...
+
+    async def pause_schedule(self, schedule_id: str) -> Schedule:
+        """Nothing fires until it is resumed; what falls into a pause never does. Raises ScheduleNotFound."""
+        ...
+
+    async def resume_schedule(self, schedule_id: str) -> Schedule:
+        """It fires again, from its next instant on. Raises ScheduleNotFound."""
+        ...
+
+    async def trigger_schedule(self, schedule_id: str) -> Inserted:
+        """Makes its job now. The next instant stays, and so does a pause. Raises ScheduleNotFound."""
+        ...
+
+    async def remove_schedule(self, schedule_id: str) -> None:
+        """Removes it: once this has returned nothing fires (C35). Raises ScheduleNotFound."""
+        ...
+
+    async def loops(self) -> Sequence[LoopInfo]:
+        """All loops that were ever pinged, by name."""
+        ...
+
+    async def loop(self, name: str) -> LoopInfo | None:
+        """One loop; None for one that was never pinged."""
+        ...
+
+    async def ping_loop(self, name: str) -> LoopInfo | None:
+        """Has a loop look for rows, as its program does after a commit. None for one never pinged."""
+        ...
+
+    async def stop_loop(self, name: str) -> LoopInfo | None:
+        """Stops a loop: pings do nothing until it is started. None for one that was never pinged."""
+        ...
+
+    async def start_loop(self, name: str) -> LoopInfo | None:
+        """Lets a stopped loop run again; does nothing to any other. None for one that was never pinged."""
         ...
 
     async def health(self) -> Health:

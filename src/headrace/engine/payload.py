@@ -33,6 +33,11 @@ class PayloadSchema:
         self._adapter = _adapter(job_type, self._signature, hints, self._names)
         self._returns = _returns(job_type, hints)
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of the payload's fields, as the handler names them."""
+        return frozenset(self._names)
+
     def encode_call(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
         """The payload for a call with these arguments. Raises InvalidPayload."""
         named: dict[str, object] = dict(zip(self._names, args, strict=False))

@@ -2,20 +2,25 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.core.backoff import Backoff
 from headrace.core.classify import NO_RULES, ErrorRules
 from headrace.core.ids import checked_name
 from headrace.core.job import Priority
+from headrace.core.lanes import known_version
 from headrace.core.policy import DEFAULT_BACKOFF, Policy, Retention
 from headrace.core.request import DEFAULT_QUEUE
 from headrace.engine.operations import Runs, TypeInfo
 from headrace.errors import MisuseError, UnknownJobType
 
 if TYPE_CHECKING:
+    from headrace.engine.codec import PayloadCodec
     from headrace.engine.payload import PayloadSchema
+
+Upgrade = Callable[[dict[str, Any]], Mapping[str, Any]]
+"""Makes of a payload of one version that of the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +42,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """The options of a job type. Durations are in seconds."""
+    """The options of a job type. Durations are in seconds.
+
+    ``upgrades`` carries waiting payloads of older versions forward: ``upgrades[1]`` from version 1 to 2.
+    """
 
     name: str | None = None
     version: int = 1
+    upgrades: Mapping[int, Upgrade] = field(default_factory=dict[int, Upgrade])
     queue: str = DEFAULT_QUEUE
     priority: int = Priority.NORMAL
     retry: Retry = field(default_factory=Retry)
@@ -52,13 +61,19 @@ class JobOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """A job type with its code."""
+    """A job type with its code. ``codec`` is that of the registry it was added to.
+
+    ``apart`` says whether a child process can run it after a crash; else it runs alone in its worker.
+    """
 
     info: TypeInfo
     handler: Callable[..., Any]
     payload: "PayloadSchema"
     rules: ErrorRules = NO_RULES
     memory_limit_mb: int | None = None
+    upgrades: Mapping[int, Upgrade] = field(default_factory=dict[int, Upgrade])
+    codec: "PayloadCodec | None" = None
+    apart: bool = True
 
 
 def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
@@ -67,6 +82,7 @@ def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
 
     name = checked_name(options.name or _name_of(handler), "type")
     _refuse_generator(name, handler)
+    _refuse_gaps(name, options)
     checked_name(options.queue, "queue")
     payload = PayloadSchema(name, handler)
     policy = Policy(
@@ -93,23 +109,31 @@ def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
         payload=payload,
         rules=ErrorRules(never=options.retry.never, on=dict(options.retry.on)),
         memory_limit_mb=options.memory_limit_mb,
+        upgrades=dict(options.upgrades),
     )
 
 
 class Registry:
-    """The job types a program knows, by name. Only these ever run: a payload never names code."""
+    """The job types a program knows, by name. Only these ever run: a payload never names code.
 
-    def __init__(self, types: Iterable[Registered] = ()) -> None:
+    With a ``codec`` the payloads of all of them pass through it.
+    """
+
+    def __init__(self, types: Iterable[Registered] = (), *, codec: "PayloadCodec | None" = None) -> None:
         self._types: dict[str, Registered] = {}
+        self.codec = codec
         for one in types:
             self.add(one)
 
     def add(self, one: Registered) -> None:
-        """Adds a job type. Raises MisuseError if the name is taken by another handler."""
+        """Adds a job type. Raises MisuseError if the name is taken, or the codec refuses it."""
         known = self._types.get(one.info.name)
         if known is not None and known.handler is not one.handler:
             msg = f"two handlers are named {one.info.name!r}; give one of them another name="
             raise MisuseError(msg)
+        if self.codec is not None:
+            self.codec.admit(one.info.name, one.payload.fields)
+            one = replace(one, codec=self.codec)
         self._types[one.info.name] = one
 
     def get(self, name: str) -> Registered:
@@ -127,6 +151,17 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
         return tuple(sorted(self._types))
+
+    @property
+    def known(self) -> frozenset[str]:
+        """What a worker says it knows: all names, and the versions later than 1 that it can run."""
+        versions = (
+            known_version(one.info.name, version)
+            for one in self._types.values()
+            for version in {one.info.version, *one.upgrades}
+            if version > 1
+        )
+        return frozenset(self._types).union(versions)
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -150,6 +185,21 @@ def _refuse_generator(name: str, handler: Callable[..., Any]) -> None:
                 "and tell what happens on the way with ctx.progress, ctx.log or ctx.enqueue"
             )
             raise MisuseError(msg)
+
+
+def _refuse_gaps(name: str, options: JobOptions) -> None:
+    if options.version < 1:
+        msg = f"{name}: versions count from 1"
+        raise MisuseError(msg)
+    if not options.upgrades:
+        return
+    expected = set(range(min(options.upgrades), options.version))
+    if min(options.upgrades) < 1 or expected != set(options.upgrades):
+        msg = (
+            f"{name}: upgrades must lead without a gap to version {options.version}: one function for each "
+            f"of the versions before it that may still wait, not {sorted(options.upgrades)}"
+        )
+        raise MisuseError(msg)
 
 
 def _runs(name: str, handler: Callable[..., Any], asked: Runs | None) -> Runs:

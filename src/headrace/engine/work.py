@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headrace.clock import Clock, StoreClock
+from headrace.core.batch import is_batch_id
 from headrace.core.decide import decide_report
 from headrace.core.history import outcome_in
 from headrace.core.job import Job, Transition
-from headrace.core.outcomes import Report
+from headrace.core.outcomes import Outcome, Report, Suspended
 from headrace.core.policy import Policy
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
+from headrace.core.steps import Kept
 from headrace.core.value import value
-from headrace.engine.local import ENDED_HINT, LocalOperations
+from headrace.engine.hints import ENDED_HINT
+from headrace.engine.local import LocalOperations
 from headrace.engine.operations import TypeInfo
 from headrace.engine.published import PublishedTypes
+from headrace.engine.signalling import heard
 from headrace.engine.transactions import Completion, Work, completed_within
 from headrace.errors import JobNotFound, LeaseLost, StoreUnavailable
 from headrace.stores.protocol import (
@@ -54,6 +58,7 @@ __all__ = [
 ]
 
 _DECIDE_AGAIN: Final = 20
+_NONE_WOKEN: Final[Mapping[int, Outcome]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,10 @@ class WorkSource(Protocol):
 
     async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
         """Enqueues children of a running job, if its lease holds. Raises LeaseLost, InvalidInput."""
+        ...
+
+    async def kept(self, holder: Holder) -> Kept:
+        """What the holder's job has kept of its steps, and its signals. Raises LeaseLost if it is gone."""
         ...
 
     async def transaction(self, holder: Holder, work: Work, completion: Completion) -> object:
@@ -235,6 +244,13 @@ class LocalWork:
         answers = await self._operations.enqueue(requests, parent=parent)
         return tuple(answer.job_id for answer in answers)
 
+    async def kept(self, holder: Holder) -> Kept:
+        """What the holder's job has kept of its steps, and its signals."""
+        try:
+            return await self._store.kept(self._namespace, holder.job_id, now=self._clock.now())
+        except JobNotFound as error:
+            raise LeaseLost(holder.job_id, holder.fence) from error
+
     async def transaction(self, holder: Holder, work: Work, completion: Completion) -> object:
         """Runs ``work`` in a transaction that also completes the holder's job; returns its value."""
         job = self._claimed.get(holder.job_id)
@@ -250,6 +266,7 @@ class LocalWork:
 
         value = await completed_within(self._store, job, work, completion=completion, decider=decider)
         self._store.wake(self._namespace, frozenset({ENDED_HINT}))
+        self._member_ended(job)
         return value
 
     def renewer(self) -> AbstractAsyncContextManager[Renewer]:
@@ -307,14 +324,16 @@ class LocalWork:
         transitions: list[Transition] = []
         policies: dict[tuple[str, int], Policy] = {}
         rng = self._rng
+        woken = await self._woken(reports, waiting, now)
         for index, job in waiting.items():
             assert job is not None  # noqa: S101 - unknown jobs were answered before
             report, facts = reports[index], job.facts
             policy = policies.get((facts.type, facts.version))
             if policy is None:
                 policy = policies[facts.type, facts.version] = await self._policy(job)
+            outcome = woken.get(index, report.outcome) if woken else report.outcome
             transitions.append(
-                decide_report(job, report.outcome, report.started_at, policy=policy, now=now, rng=rng)
+                decide_report(job, outcome, report.started_at, policy=policy, now=now, rng=rng)
             )
         again: dict[int, Job | None] = {}
         results = await self._store.apply(transitions, now=now)
@@ -328,6 +347,8 @@ class LocalWork:
                     )
                     if after.due_at is not None and after.due_at <= now:
                         hints.add(transition.job.facts.queue)
+                    elif transition.job.facts.batch_id is not None and after.terminal:
+                        self._member_ended(transition.job)
                 case Already():
                     answers[index] = Reported(job_id=report.job_id, lost=False)
                 case Stale(job=fresh) if _holds(fresh, report):
@@ -335,6 +356,18 @@ class LocalWork:
                 case Stale() | Lost() | Conflict():
                     answers[index] = Reported(job_id=report.job_id, lost=True)
         return again
+
+    def _member_ended(self, job: Job) -> None:
+        if is_batch_id(job.facts.batch_id):
+            self._operations.batch_engine.checks.ask((job.facts.batch_id,))
+
+    async def _woken(
+        self, reports: Sequence[Report], waiting: Mapping[int, Job | None], now: int
+    ) -> Mapping[int, Outcome]:
+        """What is written instead for jobs whose signal has come while they ended to wait for it."""
+        if any(type(reports[index].outcome) is Suspended for index in waiting):
+            return await heard(self._store, self._namespace, reports, waiting, now)
+        return _NONE_WOKEN
 
     async def _policy(self, job: Job) -> Policy:
         cached = self._published.cached_policy(job.facts.type, job.facts.version)

@@ -113,7 +113,12 @@ class _Planner:
         earlier, placement = self._plan.fresh[index], new.placement
         self._plan.fresh[index] = replace(
             earlier,
-            facts=replace(earlier.facts, payload=new.facts.payload, tags=new.facts.tags),
+            facts=replace(
+                earlier.facts,
+                payload=new.facts.payload,
+                version=new.facts.version,
+                tags=new.facts.tags,
+            ),
             placement=replace(
                 earlier.placement, priority=placement.priority, due_at=placement.due_at, rank=placement.rank
             ),

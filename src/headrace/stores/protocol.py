@@ -16,6 +16,9 @@ from typing import Any, Protocol
 from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job, Transition
 from headrace.core.states import State
+from headrace.core.steps import Step
+from headrace.stores.batching import BatchReader
+from headrace.stores.stepping import StepStore
 from headrace.stores.transactions import Decide, Work
 from headrace.stores.values import (
     Already,
@@ -49,6 +52,7 @@ __all__ = [
     "Already",
     "Applied",
     "ApplyAnswer",
+    "BatchReader",
     "Caller",
     "ClaimRequest",
     "Conflict",
@@ -74,6 +78,7 @@ __all__ = [
     "Renewal",
     "Renewer",
     "Stale",
+    "StepStore",
     "Store",
     "Swap",
     "Tally",
@@ -86,7 +91,7 @@ __all__ = [
 class JobStore(Protocol):
     """Writes of jobs."""
 
-    async def insert(
+    async def insert(  # noqa: PLR0913 - all that one op inserts
         self,
         namespace: str,
         jobs: Sequence[NewJob],
@@ -94,19 +99,21 @@ class JobStore(Protocol):
         now: int,
         parent: Holder | None = None,
         swaps: Sequence[Swap] = (),
+        steps: Sequence[Step] = (),
     ) -> Sequence[Inserted]:
         """Inserts all jobs and makes all swaps, or nothing, in order (C6).
 
         - A key held by a live job: answered as each job's ``on_conflict`` says (C28, C30);
           ``reject`` raises DuplicateJob for the whole call. Of two equal keys in one call the
           later is the newer.
-        - ``replace`` changes payload, tags, priority, due time and rank of a holder that is pending
-          and keeps its id, batch and created time. A blocked or processing holder is existing, and so
-          is one of another type, whose handler would not understand the payload.
+        - ``replace`` changes payload and version, tags, priority, due time and rank of a holder that
+          is pending and keeps its id, batch and created time. A blocked or processing holder is
+          existing, and so is one of another type, whose handler would not understand the payload.
         - A receipt that is still good answers EXISTING with its job's id, even if that job has ended
           or was erased (C31). Another body raises IdempotencyMismatch.
         - With ``parent`` nothing is written unless that fence still holds (C12), else LeaseLost.
         - A swap whose revision does not match raises StaleRegister.
+        - Each job that is inserted begins with ``steps`` as kept.
         """
         ...
 
@@ -118,12 +125,16 @@ class JobStore(Protocol):
         """
         ...
 
-    async def apply(self, transitions: Sequence[Transition], *, now: int) -> Sequence[ApplyAnswer]:
+    async def apply(
+        self, transitions: Sequence[Transition], *, now: int, swaps: Sequence[Swap] = ()
+    ) -> Sequence[ApplyAnswer]:
         """Writes each transition whose job still has the fence and revision it was decided for.
 
         A transition with ``expired_before`` (a rescue) is written only if, in the same op, the lease
         ended before that instant; otherwise it is stale (C14).
         One answer per transition, in order; one row's answer never changes another's (C3, C5, C12).
+        The swaps, of registers of the jobs' namespace, are made in the same op whatever the answers are; one
+        whose revision does not match raises StaleRegister, and nothing is written.
         """
         ...
 
@@ -136,7 +147,10 @@ class JobStore(Protocol):
         ...
 
     async def erase(self, *, now: int, limit: int) -> int:
-        """Deletes up to ``limit`` ended jobs whose ``erase_at`` has come, with all they own (C44)."""
+        """Deletes up to ``limit`` ended jobs whose ``erase_at`` has come, with all they own (C44).
+
+        Members of a batch stay until it is closed: as long as its register has a ``due_at``.
+        """
         ...
 
     async def erase_beyond(
@@ -194,6 +208,13 @@ class Registers(Protocol):
 
     async def scan(self, namespace: str, prefix: str) -> Sequence[Register]:
         """All registers whose key begins so, in key order."""
+        ...
+
+    async def due(self, kind: str, *, now: int, limit: int) -> Sequence[tuple[str, Register]]:
+        """Registers of all namespaces whose ``due_at`` has come, each with its namespace, the earliest first.
+
+        A register's kind is what stands in its key before the first colon; without a colon, all of it.
+        """
         ...
 
     async def swap(self, namespace: str, swaps: Sequence[Swap]) -> bool:
@@ -346,7 +367,9 @@ class Plumbing(Protocol):
         ...
 
 
-class Store(JobStore, JobReader, Registers, Records, Transactions, Plumbing, Protocol):
+class Store(
+    JobStore, JobReader, StepStore, BatchReader, Registers, Records, Transactions, Plumbing, Protocol
+):
     """Everything a store does."""
 
     def renewer(self) -> AbstractAsyncContextManager[Renewer]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from headrace.core.job import AttemptOutcome, Facts, Job, Placement
 from headrace.core.states import State
+from headrace.core.steps import Step
 from headrace.core.unique import OnConflict
 
 
@@ -72,7 +73,7 @@ class ClaimRequest:
 
     ``queues`` gives per queue how many jobs at most; ``limit`` bounds the sum. ``types`` are the
     job types registered here. Jobs of other types are left where some live worker (see ``hello``)
-    knows the type, else parked on the lane ``type:<name>``.
+    knows the type, else parked on the lane ``type:<name>``. Versions are not looked at.
     """
 
     namespace: str
@@ -137,13 +138,17 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What a holder notes about its running job; fields that are None stay as they are."""
+    """What a holder notes about its running job; fields that are None stay as they are.
+
+    A step of ``steps`` is kept, or, where one of its number is, written over it.
+    """
 
     holder: Holder
     progress: str | None = None
     checkpoint: str | None = None
     timed_out_at: int | None = None
     lines: tuple[LogLine, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +222,11 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHello:
-    """What a worker says of itself, and again at every beat. ``types`` are names it has handlers for."""
+    """What a worker says of itself, and again at every beat.
+
+    ``types`` are names it has handlers for, and the later versions of them that it runs
+    (``core.lanes.known_version``).
+    """
 
     namespace: str
     worker: str

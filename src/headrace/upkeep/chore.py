@@ -7,10 +7,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoreResult:
-    """What one run did: how many things, and whether more of them wait already."""
+    """What one run did: how many things, and whether more of them wait already.
+
+    ``again_in_ms`` says when exactly to run next, instead of about every ``every_ms``.
+    """
 
     done: int = 0
     more: bool = False
+    again_in_ms: int | None = None
     details: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
 

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from headrace.clock import Clock, StoreClock
+from headrace.core.batch import is_batch_id
 from headrace.core.decide import decide
 from headrace.core.job import Job, Transition
 from headrace.core.outcomes import Rescued
+from headrace.engine.batch_closing import Closing
 from headrace.engine.published import PublishedTypes
 from headrace.errors import StoreError
 from headrace.stores.protocol import Applied, Store
@@ -65,6 +67,7 @@ class Rescue:
             if isinstance(answer, Applied)
         ]
         self._wake(rescued, now)
+        await self._look_at_batches(rescued)
         return ChoreResult(done=len(rescued), more=len(expired) == LIMIT and bool(rescued))
 
     async def _decide(self, job: Job, now: int) -> Transition:
@@ -99,6 +102,16 @@ class Rescue:
 
     def _hold_off(self) -> None:
         self._not_before = self._clock.now() + self._hold_off_ms
+
+    async def _look_at_batches(self, rescued: Sequence[Transition]) -> None:
+        """Closes the batches whose last member a rescue has ended."""
+        ended: dict[str, set[str]] = {}
+        for transition in rescued:
+            facts = transition.job.facts
+            if transition.placement.terminal and is_batch_id(facts.batch_id):
+                ended.setdefault(facts.namespace, set()).add(facts.batch_id)
+        for namespace, batches in ended.items():
+            await Closing(self._store, self._clock, namespace=namespace).check(batches)
 
     def _wake(self, rescued: Sequence[Transition], now: int) -> None:
         woken: dict[str, set[str]] = {}

@@ -10,9 +10,13 @@ from typing import Any, Final, Self
 
 from headrace.clock import Clock
 from headrace.core.backoff import Backoff, Jitter
+from headrace.engine.local import LocalOperations
 from headrace.errors import StoreError, StoreUnusable
 from headrace.stores.protocol import Store
 from headrace.upkeep.chore import Chore, ChoreResult
+from headrace.upkeep.close_batches import CloseBatches, ForgetBatches
+from headrace.upkeep.fire import FireSchedules
+from headrace.upkeep.loops import SweepLoops
 from headrace.upkeep.prune import PruneBeyondCount, PruneJobs, TrimRecords
 from headrace.upkeep.rescue import Rescue
 from headrace.upkeep.sweep import Sweepable, SweepFiles
@@ -52,6 +56,10 @@ def usual_chores(
         PruneJobs(store, clock),
         PruneBeyondCount(store, clock, namespace=namespace),
         TrimRecords(store, clock),
+        CloseBatches(store, clock),
+        ForgetBatches(store, clock, namespace=namespace),
+        FireSchedules(store, clock),
+        SweepLoops(LocalOperations(store, clock, namespace=namespace).loop_engine),
     )
     return chores if files is None else (*chores, SweepFiles(files))
 
@@ -118,9 +126,16 @@ class Upkeep:
                 self._failed(chore, error, pause)
             else:
                 failures = 0
-                pause = 0.0 if result.more else self._about(chore.every_ms / 1000)
+                pause = self._until_next(chore, result)
                 self._done(chore, result)
             await asyncio.sleep(pause)
+
+    def _until_next(self, chore: Chore, result: ChoreResult) -> float:
+        if result.more:
+            return 0.0
+        if result.again_in_ms is not None:
+            return max(0, result.again_in_ms) / 1000
+        return self._about(chore.every_ms / 1000)
 
     def _about(self, seconds: float) -> float:
         return seconds * self._rng.uniform(1 - JITTER, 1 + JITTER)

@@ -24,6 +24,8 @@ from typing import Any, BinaryIO, Final
 
 from headrace.core.outcomes import Outcome
 from headrace.core.request import EnqueueRequest
+from headrace.core.steps import Kept, Step
+from headrace.engine.arguments import arguments_of
 from headrace.engine.registry import Registered, Registry
 from headrace.engine.work import Holder
 from headrace.errors import MisuseError
@@ -44,7 +46,7 @@ class Pipe:
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._lock = threading.Lock()
-        self._asked: dict[int, Said[None] | Said[tuple[str, ...]]] = {}
+        self._asked: dict[int, Said[Any]] = {}
         self._number = 0
 
     def send(self, message: Message) -> None:
@@ -54,12 +56,12 @@ class Pipe:
             self._out.flush()
 
     def answered(self, message: Message) -> None:
-        """The worker answers a checkpoint or an enqueue."""
-        done: Any = self._asked.pop(message["number"])
+        """The worker answers what was asked."""
+        done = self._asked.pop(message["number"])
         if message["error"] is not None:
             done.set_exception(messages.error_in(message["error"]))
         else:
-            done.set_result(None if message["ids"] is None else tuple(message["ids"]))
+            done.set_result(messages.answer_in(message["answer"]))
 
     def progress(self, holder: Holder, progress: str) -> None:
         del holder
@@ -80,7 +82,15 @@ class Pipe:
         out = [messages.request_out(request) for request in requests]
         self.send({"is": "enqueue", "requests": out, "number": self._ask(done)})
 
-    def _ask(self, done: Said[None] | Said[tuple[str, ...]]) -> int:
+    def kept(self, holder: Holder, done: Said[Kept]) -> None:
+        del holder
+        self.send({"is": "kept", "number": self._ask(done)})
+
+    def keep(self, holder: Holder, step: Step, done: Said[None]) -> None:
+        del holder
+        self.send({"is": "keep", "step": messages.step_out(step), "number": self._ask(done)})
+
+    def _ask(self, done: Said[Any]) -> int:
         with self._lock:
             self._number += 1
             self._asked[self._number] = done
@@ -134,7 +144,7 @@ class Child:
         kind = self._registry.get(job.facts.type)
         try:
             payload = kind.payload
-            arguments = payload.decode(job.facts.payload)
+            arguments = arguments_of(kind, job.facts)
             if payload.context_parameter is not None:
                 arguments[payload.context_parameter] = endings.context_of(
                     job, link, files=self._files, deps=self._deps

@@ -15,10 +15,13 @@ from headrace.core.outcomes import (
     Snoozed,
     Stopped,
     Succeeded,
+    Suspended,
 )
 from headrace.core.policy import ErrorClass
+from headrace.engine.arguments import kept_result
 from headrace.engine.context import Context, ContextLink, JobInfo, parse_saved
 from headrace.engine.registry import Registered
+from headrace.engine.steps import Suspend
 from headrace.errors import Cancel, Snooze
 from headrace.files.protocol import FileStore
 from headrace.worker.held import Held, Why
@@ -49,13 +52,14 @@ def context_of(
         batch_id=facts.batch_id,
         unique_key=facts.unique_key,
         tags=facts.tags,
+        fence=job.fence,
     )
     return Context(info, link, saved=parse_saved(job.checkpoint), files=files, deps=deps)
 
 
 def succeeded(kind: Registered, value: object) -> Outcome:
     """The handler returned. Raises InvalidInput for a value that cannot be kept."""
-    return NO_VALUE if value is None else Succeeded(result=kind.payload.encode_result(value))
+    return NO_VALUE if value is None else Succeeded(result=kept_result(kind, value))
 
 
 def raised(kind: Registered, error: BaseException, now: int) -> Outcome:
@@ -64,6 +68,8 @@ def raised(kind: Registered, error: BaseException, now: int) -> Outcome:
         match error:
             case Snooze(delay=delay):
                 return Snoozed(delay_ms=max(0, round(delay * 1000)), reason=_text(error))
+            case Suspend(until=until, reason=reason, signal=signal):
+                return Suspended(until=until, reason=reason, signal=signal)
             case Cancel():
                 return Stopped(reason=_text(error))
             case _:
@@ -100,7 +106,8 @@ def settled(held: Held, outcome: Outcome | None) -> Outcome:
         case Why.CANCEL:
             return Stopped(reason=why.value) if outcome is None else outcome
         case Why.SHUTDOWN | Why.LAPSED:
-            return outcome if isinstance(outcome, Succeeded | Snoozed) else Released(reason=why.value)
+            meant = isinstance(outcome, Succeeded | Snoozed | Suspended)
+            return outcome if meant else Released(reason=why.value)
         case Why.LOST:
             return Released(reason=why.value)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from headrace.core.job import Isolation, Job
+from headrace.core.lanes import lane_of_version
 from headrace.engine.operations import Runs
 from headrace.engine.registry import Registered, Registry
 from headrace.engine.work import Claim, WorkSource
@@ -43,6 +44,7 @@ class Feed:
         buffer: Buffer,
         settler: Settler,
         give_back: Callable[[Sequence[Held], str], None],
+        park: Callable[[Held, str], None],
         superseded: Callable[[Sequence[Held]], None],
         can_isolate: Callable[[Registered], bool],
         on_event: OnEvent | None,
@@ -56,6 +58,7 @@ class Feed:
         self._buffer = buffer
         self._settler = settler
         self._give_back = give_back
+        self._park = park
         self._superseded = superseded
         self._can_isolate = can_isolate
         self._on_event = on_event
@@ -67,6 +70,7 @@ class Feed:
         self._bell = asyncio.Event()
         self._patience = Patience()
         self._dry: set[Runs] = set()
+        self._too_new: set[tuple[str, int]] = set()
         self._looking = True
         self._look_at = 0.0
         self._surveyed_at = -SURVEY_EVERY
@@ -203,7 +207,25 @@ class Feed:
         elif min(held.lease_until for held in batch) <= late:
             self._give_back(batch, "the claim took as long as the lease")
         else:
-            self._buffer.put(batch)
+            self._buffer.put(self._runnable(batch))
+
+    def _runnable(self, batch: list[Held]) -> list[Held]:
+        """Those whose payload is of a version known here; the others wait parked for a newer worker."""
+        newer = [held for held in batch if held.job.facts.version > held.kind.info.version]
+        if not newer:
+            return batch
+        for held in newer:
+            facts = held.job.facts
+            self._park(held, lane_of_version(facts.type, facts.version))
+            if (facts.type, facts.version) not in self._too_new:
+                self._too_new.add((facts.type, facts.version))
+                log(
+                    "version_not_known_here",
+                    type=facts.type,
+                    version=facts.version,
+                    known=held.kind.info.version,
+                )
+        return [held for held in batch if held.job.facts.version <= held.kind.info.version]
 
     def _held(self, job: Job) -> Held:
         kind = self._registry.get(job.facts.type)

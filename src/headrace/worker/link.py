@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from headrace.core.request import EnqueueRequest
+from headrace.core.steps import Kept, Step
 from headrace.engine.work import Completion, Holder, Work
 from headrace.errors import MisuseError
 
@@ -60,6 +61,14 @@ class Outbox(Protocol):
         self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
     ) -> None:
         """Enqueues children and resolves ``done`` with their ids."""
+        ...
+
+    def kept(self, holder: Holder, done: Said[Kept]) -> None:
+        """Reads what the job has kept and resolves ``done`` with it."""
+        ...
+
+    def keep(self, holder: Holder, step: Step, done: Said[None]) -> None:
+        """Keeps a step and resolves ``done`` when it is durable."""
         ...
 
 
@@ -132,6 +141,24 @@ class Link:
         done = Said[tuple[str, ...]]()
         self._said.append(done)
         self._outbox.enqueue(self._holder, requests, done)
+        return done
+
+    @property
+    def fence(self) -> int:
+        """The attempt's fence."""
+        return self._holder.fence
+
+    def kept(self) -> Future[Kept]:
+        self._refuse_completed("step")
+        done = Said[Kept]()
+        self._outbox.kept(self._holder, done)
+        return done
+
+    def keep(self, step: Step) -> Future[None]:
+        self._refuse_completed("step")
+        done = Said[None]()
+        self._said.append(done)
+        self._outbox.keep(self._holder, step, done)
         return done
 
     @property

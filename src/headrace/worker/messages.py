@@ -2,9 +2,9 @@
 
 The child keeps its pipe ends to itself, so that a handler that prints does no harm.
 
-    worker → child   open (app, path, files), run (job, saved), cancel, answer (to a checkpoint or enqueue)
+    worker → child   open (app, path, files), run (job, saved), cancel, answer (to what has a number)
     child → worker   ready (types) or broken (why); then started, progress, log, checkpoint, enqueue,
-                     ended (outcome)
+                     kept, keep (step), ended (outcome)
 """
 
 import json
@@ -14,10 +14,11 @@ from typing import Any, Final, cast
 
 from headrace.core.backoff import Backoff
 from headrace.core.job import Facts, Isolation, Job, Placement
-from headrace.core.outcomes import ErrorInfo, Failed, Outcome, Snoozed, Stopped, Succeeded
+from headrace.core.outcomes import ErrorInfo, Failed, Outcome, Snoozed, Stopped, Succeeded, Suspended
 from headrace.core.policy import ErrorClass
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
+from headrace.core.steps import Kept, Signal, Step, StepKind
 from headrace.core.unique import OnConflict, Unique, Until
 from headrace.errors import (
     DuplicateJob,
@@ -103,6 +104,8 @@ def outcome_in(raw: Message) -> Outcome:
             return Succeeded(**fields)
         case "Snoozed":
             return Snoozed(**fields)
+        case "Suspended":
+            return Suspended(**fields)
         case "Stopped":
             return Stopped(**fields)
         case _:
@@ -133,6 +136,42 @@ def request_in(raw: Message) -> EnqueueRequest:
         unique["on_conflict"] = OnConflict(unique["on_conflict"])
         fields["unique"] = Unique(**unique)
     return EnqueueRequest(**fields)
+
+
+def step_out(step: Step) -> dict[str, Any]:
+    """A step as JSON."""
+    return asdict(step)
+
+
+def step_in(raw: Message) -> Step:
+    """The step that a child keeps, or finds."""
+    fields: dict[str, Any] = {**raw, "kind": StepKind(raw["kind"])}
+    return Step(**fields)
+
+
+def answer_out(answer: Kept | tuple[str, ...] | None) -> dict[str, Any] | None:
+    """What a child asked for: what its job has kept, the ids of jobs; nothing where it only waited."""
+    match answer:
+        case None:
+            return None
+        case Kept():
+            return {"kept": asdict(answer)}
+        case _:
+            return {"ids": list(answer)}
+
+
+def answer_in(raw: Message | None) -> Kept | tuple[str, ...] | None:
+    """The answer as the child sees it."""
+    if raw is None:
+        return None
+    if "ids" in raw:
+        return tuple(raw["ids"])
+    kept = raw["kept"]
+    return Kept(
+        now=kept["now"],
+        steps=tuple(step_in(one) for one in kept["steps"]),
+        signals=tuple(Signal(**one) for one in kept["signals"]),
+    )
 
 
 def error_out(error: BaseException) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """What handlers tell while they run, gathered and written in batches under their fence.
 
 Progress is written at most twice a second, the newest wins; log lines travel with it. A checkpoint
-goes out at once. Everything is written before the outcome of its job.
+or a step goes out at once. Everything is written before the outcome of its job.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, TypeVar
 
 from headrace.core.request import EnqueueRequest
+from headrace.core.steps import Kept, Step, StepKind
 from headrace.engine.work import Holder, LogLine, Note, WorkSource
 from headrace.errors import LeaseLost, StoreError
 from headrace.worker.link import Said
@@ -18,6 +20,7 @@ from headrace.worker.waiting import Patience, rings
 
 PACE: Final = 0.5
 MAX_LINES: Final = 1_000
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class _Draft:
     timed_out_at: int | None = None
     lines: list[LogLine] = field(default_factory=list[LogLine])
     left_out: int = 0
+    steps: list[Step] = field(default_factory=list[Step])
     waiting: list[Said[None]] = field(default_factory=list[Said[None]])
 
     def note(self, holder: Holder) -> Note:
@@ -40,6 +44,7 @@ class _Draft:
             checkpoint=self.checkpoint,
             timed_out_at=self.timed_out_at,
             lines=lines,
+            steps=tuple(self.steps),
         )
 
     def under(self, newer: "_Draft") -> "_Draft":
@@ -50,6 +55,7 @@ class _Draft:
             timed_out_at=newer.timed_out_at or self.timed_out_at,
             lines=(self.lines + newer.lines)[-MAX_LINES:],
             left_out=self.left_out + newer.left_out,
+            steps=self.steps + newer.steps,
             waiting=self.waiting + newer.waiting,
         )
 
@@ -66,7 +72,7 @@ class Notes:
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._enqueues: set[asyncio.Task[None]] = set()
+        self._asked: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -108,10 +114,23 @@ class Notes:
     def enqueue(
         self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
     ) -> None:
-        if self._closed:
+        self._ask(holder, partial(self._work.enqueue, holder, requests), done)
+
+    def kept(self, holder: Holder, done: Said[Kept]) -> None:
+        self._ask(holder, partial(self._read, holder), done)
+
+    def keep(self, holder: Holder, step: Step, done: Said[None]) -> None:
+        if step.kind is StepKind.STEP:  # a handler in a child process does not know store time
+            now = self._work.clock.now()
+            step = replace(step, at=now, ended_at=now)
+        with self._lock:
+            draft = self._draft(holder)
+            draft.steps.append(step)
+            draft.waiting.append(done)
+            closed = self._closed
+        if closed:
             done.set_exception(LeaseLost(holder.job_id, holder.fence))
-        else:
-            self._loop.call_soon_threadsafe(self._spawn, holder, requests, done)
+        self._ring(self._urgent)
 
     async def run(self) -> None:
         """Writes what is told, for as long as the worker lives."""
@@ -144,7 +163,7 @@ class Notes:
         for holder, draft in drafts.items():
             for done in draft.waiting:
                 done.set_exception(LeaseLost(holder.job_id, holder.fence))
-        for task in self._enqueues:
+        for task in self._asked:
             task.cancel()
 
     async def _write(self, drafts: dict[Holder, _Draft]) -> None:
@@ -182,23 +201,36 @@ class Notes:
             for done in drafts.pop(holder).waiting:
                 done.set_exception(LeaseLost(holder.job_id, holder.fence))
 
-    async def _enqueue(
-        self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
-    ) -> None:
+    async def _read(self, holder: Holder) -> Kept:
+        """Waits for a store that does not answer, as what is written does."""
+        patience = Patience()
+        while True:
+            try:
+                return await self._work.kept(holder)
+            except StoreError as error:
+                await asyncio.sleep(patience.failed(error))
+
+    async def _answer(self, holder: Holder, ask: Callable[[], Awaitable[T]], done: Said[T]) -> None:
         try:
-            done.set_result(await self._work.enqueue(holder, requests))
+            done.set_result(await ask())
         except BaseException as error:  # boundary: belongs to the handler that waits for it
             done.set_exception(error)
             if isinstance(error, LeaseLost):
                 self._on_lost(frozenset({holder}))
 
-    def _spawn(self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]) -> None:
+    def _ask(self, holder: Holder, ask: Callable[[], Awaitable[T]], done: Said[T]) -> None:
+        if self._closed:
+            done.set_exception(LeaseLost(holder.job_id, holder.fence))
+        else:
+            self._loop.call_soon_threadsafe(partial(self._spawn, holder, ask, done))
+
+    def _spawn(self, holder: Holder, ask: Callable[[], Awaitable[T]], done: Said[T]) -> None:
         if self._closed:  # meanwhile
             done.set_exception(LeaseLost(holder.job_id, holder.fence))
             return
-        task = self._loop.create_task(self._enqueue(holder, requests, done))
-        self._enqueues.add(task)
-        task.add_done_callback(self._enqueues.discard)
+        task = self._loop.create_task(self._answer(holder, ask, done))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
 
     def _draft(self, holder: Holder) -> _Draft:
         draft = self._drafts.get(holder)

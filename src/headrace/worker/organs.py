@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from headrace.core.outcomes import Released, Report
+from headrace.core.outcomes import Parked, Released, Report
 from headrace.engine.registry import Registry
 from headrace.engine.work import Holder, WorkerHello, WorkSource
 from headrace.errors import StoreError
@@ -66,6 +66,7 @@ class Organs:
             buffer=self.buffer,
             settler=self.settler,
             give_back=self._give_back,
+            park=self._park,
             superseded=self._superseded,
             can_isolate=self.pools.can_isolate,
             on_event=on_event,
@@ -172,6 +173,9 @@ class Organs:
     def _give_back(self, batch: Sequence[Held], reason: str) -> None:
         for held in batch:
             self.settler.put(held, self.runner.report(held, Released(reason=reason)))
+
+    def _park(self, held: Held, lane: str) -> None:
+        self.settler.put(held, self.runner.report(held, Parked(lane=lane)))
 
     def _superseded(self, batch: Sequence[Held]) -> None:
         self.stop_all(batch, Why.LOST)

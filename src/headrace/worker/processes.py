@@ -170,7 +170,7 @@ class Processes:
 
     def knows(self, kind: Registered) -> bool:
         """Whether a child can run this job type, as far as is known before it has tried."""
-        return self._app_path is not None and kind.info.name not in self._unknown
+        return self._app_path is not None and kind.apart and kind.info.name not in self._unknown
 
     def perform(self, held: Held) -> Outcome | None:
         """Runs the job in a child and returns what became of it; None if it was stopped. Blocks."""
@@ -295,6 +295,10 @@ class _Talk:
                 link.log(message["level"], message["message"], message["data"])
             case "checkpoint":
                 _answer(self._child, message["number"], link.checkpoint(message["data"]))
+            case "kept":
+                _answer(self._child, message["number"], link.kept())
+            case "keep":
+                _answer(self._child, message["number"], link.keep(messages.step_in(message["step"])))
             case _:
                 requests = [messages.request_in(one) for one in message["requests"]]
                 _answer(self._child, message["number"], link.enqueue(requests))
@@ -304,8 +308,8 @@ def _answer(child: _ChildProcess, number: int, done: Future[Any]) -> None:
     def tell(ended: Future[Any]) -> None:
         error = ended.exception()
         told = None if error is None else messages.error_out(error)
-        ids = None if error is not None or ended.result() is None else list(ended.result())
-        child.send({"is": "answer", "number": number, "error": told, "ids": ids})
+        answer = None if error is not None else messages.answer_out(ended.result())
+        child.send({"is": "answer", "number": number, "error": told, "answer": answer})
 
     done.add_done_callback(tell)
 

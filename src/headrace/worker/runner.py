@@ -1,4 +1,4 @@
-"""Runs one job as a pipeline: decode, context, handler, outcome. Validation is part of decoding.
+"""Runs one job as a pipeline: arguments, context, handler, outcome.
 
 Async handlers run as tasks, one a job, each with context variables of its own. Plain functions run
 the same pipeline in a thread. Time limits are kept by one sweep for all jobs (``limits.py``).
@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from headrace.core.outcomes import Outcome, Report
+from headrace.engine.arguments import arguments_of
 from headrace.engine.work import Work, WorkSource
 from headrace.worker import endings
 from headrace.worker.events import OnEvent, Started
@@ -123,11 +124,11 @@ class Runner:
             return endings.raised(held.kind, error, self._clock.now())
 
     def arguments(self, held: Held) -> dict[str, Any]:
-        """The handler's keyword arguments. Raises InvalidPayload, which names each wrong field."""
-        payload = held.kind.payload
-        arguments = payload.decode(held.job.facts.payload)
-        if payload.context_parameter is not None:
-            arguments[payload.context_parameter] = endings.context_of(
+        """The handler's keyword arguments. Raises as ``arguments_of`` does."""
+        arguments = arguments_of(held.kind, held.job.facts)
+        context_parameter = held.kind.payload.context_parameter
+        if context_parameter is not None:
+            arguments[context_parameter] = endings.context_of(
                 held.job, self.link(held), files=self._files, deps=self.deps
             )
         return arguments

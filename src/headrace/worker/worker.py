@@ -246,7 +246,7 @@ class Worker:
             host=socket.gethostname(),
             pid=os.getpid(),
             queues=None if queues is None else tuple(sorted(queues)),
-            types=frozenset(self._runnable.names),
+            types=self._runnable.known,
             started_at=self._started_at,
             seen_at=self._work.clock.now(),
             running=self.running,

@@ -22,13 +22,13 @@ from generate_series(1, 15000) n;
 insert into headrace.live (
   seq, rank, due_at, lease_until, parked_on,
   priority, isolation, generation, starts, failures, crashes, releases, snoozes,
-  namespace, queue, type, state, unique_lock
+  namespace, queue, type, batch_id, state, unique_lock
 )
 select
   n, n, case when n > 19000 then n end, case when n <= 15100 then n end,
   case when n > 15100 and n <= 19000 then 'lane-' || n % 1000 end,
   0, 0, 1, 0, 0, 0, 0, 0,
-  'default', 'queue-' || n % 4, 'type-' || n % 10,
+  'default', 'queue-' || n % 4, 'type-' || n % 10, 'batch-' || n % 100,
   case when n > 15100 then 'pending' else 'processing' end, 'key-' || n
 from generate_series(15001, 20000) n;
 
@@ -42,6 +42,14 @@ from generate_series(1, 20000) n;
 
 insert into headrace.line (seq, number, at, level, message)
 select n, 1, 1, 'info', 'x'
+from generate_series(1, 20000) n;
+
+insert into headrace.step (seq, number, kind, name, occurrence, at)
+select n, 1, 'step', 'charge', 1, 1
+from generate_series(1, 20000) n;
+
+insert into headrace.signal (seq, id, name, at, payload)
+select n, 'one', 'approved', 1, 'true'
 from generate_series(1, 20000) n;
 
 insert into headrace.trail (seq, attempts)
@@ -58,6 +66,10 @@ from generate_series(1, 20000) n;
 
 insert into headrace.register (namespace, key, value)
 select 'n', 'key-' || n, '1'
+from generate_series(1, 20000) n;
+
+insert into headrace.register (namespace, key, value, due_at)
+select 'n', case when n % 2 = 0 then 'schedule:' else 'other:' end || n, '1', n
 from generate_series(1, 20000) n;
 
 insert into headrace.tally

@@ -18,6 +18,8 @@ from headrace.stores.postgres.statements import migrations
 from tests.builders import a_job, claim, enqueue
 from tests.stores.postgres.hearing import child
 
+LATEST = migrations()[-1][0]
+
 MIGRATE = """
 import asyncio, sys
 from headrace.stores.open import open_store
@@ -85,13 +87,13 @@ def contents(url: str, run_sql, name: str) -> list[tuple]:
 
 
 @pytest.fixture
-def with_second(monkeypatch) -> Callable[[str], None]:
-    """Adds a second migration for the time of a test."""
+def with_one_more(monkeypatch) -> Callable[[str], None]:
+    """Adds one more migration for the time of a test."""
 
     def add(script: str) -> None:
-        both = [*migrations(), (2, script)]
+        all_of_them = [*migrations(), (LATEST + 1, script)]
         for module in (schema, migrating):
-            monkeypatch.setattr(module, "migrations", lambda: both)
+            monkeypatch.setattr(module, "migrations", lambda: all_of_them)
         schema.newest.cache_clear()
 
     yield add
@@ -158,31 +160,31 @@ async def test_c50_second_migrator_waits_for_the_first(empty_url, run_script):
     assert await asyncio.gather(first, second) == [schema.newest()] * 2
 
 
-async def test_failed_number_is_undone_and_tried_again(empty_url, run_sql, with_second):
-    with_second("create table headrace.extra (a integer);\nselect 1 / 0;")
+async def test_failed_number_is_undone_and_tried_again(empty_url, run_sql, with_one_more):
+    with_one_more("create table headrace.extra (a integer);\nselect 1 / 0;")
     with pytest.raises(Exception, match="division by zero"):
         await migrated(empty_url)
     half_way = run_sql(
         empty_url, "select value, to_regclass('headrace.extra') from headrace.meta where name = 'schema'"
     )
-    with_second("create table headrace.extra (a integer);")
+    with_one_more("create table headrace.extra (a integer);")
 
-    assert [tuple(row) for row in half_way] == [("1", None)]
-    assert await migrated(empty_url) == 2
+    assert [tuple(row) for row in half_way] == [(str(LATEST), None)]
+    assert await migrated(empty_url) == LATEST + 1
     assert run_sql(empty_url, "select count(*) from headrace.extra")[0][0] == 0
 
 
 # ------------------------------------------------------------ who may not
 
 
-async def test_c50_schema_that_is_not_made_or_older_is_refused_by_all_but_migrate(empty_url, with_second):
+async def test_c50_schema_that_is_not_made_or_older_is_refused_by_all_but_migrate(empty_url, with_one_more):
     missing = await refused(empty_url)
     await migrated(empty_url)
-    with_second("create table headrace.extra (a integer);")
+    with_one_more("create table headrace.extra (a integer);")
     older = await refused(empty_url)
 
     assert "has not been made" in missing
-    assert "has number 1, this Headrace needs 2" in older
+    assert f"has number {LATEST}, this Headrace needs {LATEST + 1}" in older
     assert all("run `headrace migrate`" in said for said in (missing, older))
 
 
@@ -330,27 +332,27 @@ async def test_plan_changes_nothing_and_makes_what_migrate_makes(empty_url, url,
     assert await migrated(f"{empty_url}?schema=apart") == schema.newest()
 
 
-async def test_plan_of_several_numbers_is_several_transactions(empty_url, run_sql, run_script, with_second):
-    with_second("create table headrace.extra (a integer);")
+async def test_plan_of_several_numbers_is_several_transactions(empty_url, run_sql, run_script, with_one_more):
+    with_one_more("create table headrace.extra (a integer);")
     plan = await planned(empty_url)
     run_script(empty_url, plan)
 
-    assert plan.count("\nbegin;\n") == plan.count("\ncommit;\n") == 2
-    assert await migrated(empty_url) == 2
+    assert plan.count("\nbegin;\n") == plan.count("\ncommit;\n") == len(migrations()) + 1
+    assert await migrated(empty_url) == LATEST + 1
     assert run_sql(empty_url, "select count(*) from headrace.extra")[0][0] == 0
 
 
-async def test_plan_that_is_out_of_date_stops(empty_url, run_script, with_second):
+async def test_plan_that_is_out_of_date_stops(empty_url, run_script, with_one_more):
     plan = await planned(empty_url)
     run_script(empty_url, plan)
     with pytest.raises(asyncpg.RaiseError, match="has its tables by now"):
         run_script(empty_url, plan)
-    with_second("create table headrace.extra (a integer);")
-    from_one = await planned(empty_url)
-    run_script(empty_url, from_one)
+    with_one_more("create table headrace.extra (a integer);")
+    from_latest = await planned(empty_url)
+    run_script(empty_url, from_latest)
 
-    with pytest.raises(asyncpg.RaiseError, match="not at number 1 any more"):
-        run_script(empty_url, from_one)
+    with pytest.raises(asyncpg.RaiseError, match=f"not at number {LATEST} any more"):
+        run_script(empty_url, from_latest)
 
 
 def test_plan_of_a_schema_that_exists_does_not_make_it():

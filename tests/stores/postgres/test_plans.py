@@ -19,7 +19,7 @@ from headrace.stores.postgres.statements import PACKAGE, Statements
 from headrace.stores.queries import queries
 from tests.stores.postgres.filled import FILL
 
-FILES = ("claim", "jobs", "notes", "plumbing", "reads")
+FILES = ("batches", "claim", "jobs", "notes", "plumbing", "reads", "steps")
 PART = re.compile(r"\{(\w+)\}")
 SMALL = {"move", "tally", "queue", "worker"}
 """Tables that hold no more rows than there are queues, types, workers or seconds."""
@@ -54,6 +54,7 @@ ASKED = [
     ("surplus_of_otherwise", ("default", "type-0", "failed", 10, 10), 2 * ITEMS),
     ("registers", ("n", ["key-1", "key-2", "no such key"]), 3),
     ("scan_registers", ("n", "key-1999", "key-199:"), 11),
+    ("due_registers", ("schedule", 20_000, ITEMS), ITEMS),
     ("lock_registers", ("n", ["key-1", "key-2"]), 2),
     ("make_registers", ("n", ["new-1", "new-2"], ["1", "2"], [None, None]), 2),
     ("write_registers", ("n", ["key-1", "key-2"], ["1", "2"], [None, None]), 2),
@@ -72,6 +73,17 @@ ASKED = [
     ("find_otherwise", (*LOOK, "failed"), 200),
     ("find_otherwise", (*LOOK_CLOSELY, "failed"), 200),
     ("find_of_batch", (*LOOK_CLOSELY, "batch-7", "key", "tag"), 200),
+    ("batch_counts", ("default", ["batch-7", "batch-8"]), 400),
+    ("seqs_of", ("default", IDS), ITEMS),
+    ("write_steps", (TEN, TEN, ["step"] * 10, ["a"] * 10, *([[1] * 10] * 5), NOTHING, ["1"] * 10), ITEMS),
+    ("write_signal", ("default", "id-7", "new", "approved", 1, "true"), 1),
+    ("steps_of", ("default", "id-7"), 1),
+    ("signals_of", (7,), 1),
+    ("forget_steps", ("default", "id-7", 2), 1),
+    ("live_batches", ("default", ["batch-7", "batch-8", "no such batch"]), 3),
+    ("first_in_line", ("default", "batch-7", "pending", "lane-1"), ITEMS),
+    ("has_ended_since", ("default", "batch-7", 1), 1),
+    ("newest_batches", ("n", "batch;", ITEMS), ITEMS),
     ("find_of_unique_key", (*LOOK_CLOSELY, "key-7", "tag"), 200),
     ("find_of_tag", (*LOOK_CLOSELY, "tag"), 200),
 ]

@@ -11,8 +11,10 @@ from headrace.core.answer import answer_to
 from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
 from headrace.core.states import LIVE, TERMINAL
+from headrace.errors import StaleRegister
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.reading import jobs_by_seq
+from headrace.stores.postgres.registers import make_swaps
 from headrace.stores.postgres.rows import (
     Values,
     alike_columns,
@@ -21,7 +23,7 @@ from headrace.stores.postgres.rows import (
     live_columns,
 )
 from headrace.stores.postgres.session import Session
-from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale
+from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale, Swap
 
 _APPLIED: Final = Applied()
 _LOST: Final = Lost()
@@ -30,14 +32,15 @@ _key: Final[Callable[[Transition], Values]] = attrgetter("job.facts.namespace", 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Transitions to write, in rounds: no round changes a job twice."""
+    """Transitions to write, in rounds: no round changes a job twice. And swaps of their namespace."""
 
     transitions: Sequence[Transition]
+    swaps: Sequence[Swap] = ()
 
     async def run(self, database: Database) -> Sequence[ApplyAnswer]:
         """Writes them."""
         transitions = self.transitions
-        if _only_endings(transitions):
+        if not self.swaps and _only_endings(transitions):
             applied = await database.alone(lambda session: _end(session, transitions))
             if len(applied) == len(transitions):
                 return [_APPLIED] * len(transitions)
@@ -45,7 +48,11 @@ class Application:
         return await database.together(self.within)
 
     async def within(self, session: Session) -> Sequence[ApplyAnswer]:
-        """Writes them inside a transaction."""
+        """Writes them inside a transaction. Raises StaleRegister, and then nothing may be kept."""
+        if self.swaps:
+            namespace = self.transitions[0].job.facts.namespace
+            if (stale := await make_swaps(session, namespace, self.swaps)) is not None:
+                raise StaleRegister(stale)
         answers: dict[int, ApplyAnswer] = {}
         for indexes in _rounds(self.transitions):
             transitions = [self.transitions[index] for index in indexes]

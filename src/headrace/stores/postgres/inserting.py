@@ -8,6 +8,7 @@ from typing import Final
 
 from headrace.core.job import Facts, Isolation, Placement
 from headrace.core.place import CLAIMED
+from headrace.core.steps import Step
 from headrace.errors import LeaseLost, StaleRegister
 from headrace.stores.keyed import Kept, Standing, has_key, plan
 from headrace.stores.postgres.database import Again, Database
@@ -15,6 +16,7 @@ from headrace.stores.postgres.gathering import Gatherer, Shape
 from headrace.stores.postgres.registers import make_swaps
 from headrace.stores.postgres.rows import Values
 from headrace.stores.postgres.session import Session
+from headrace.stores.postgres.stepping import adopt
 from headrace.stores.values import Holder, Inserted, InsertKind, NewJob, Swap
 
 # What `insert_plain` leaves out, with the values it puts there.
@@ -51,16 +53,25 @@ class Insertion:
     now: int
     parent: Holder | None = None
     swaps: Sequence[Swap] = ()
+    steps: Sequence[Step] = ()
 
     async def run(self, database: Database, gatherer: Gatherer) -> Sequence[Inserted]:
         """Does it."""
-        if self.parent is None and not self.swaps and (shape := _plain_shape(self.jobs)) is not None:
+        plain = self.parent is None and not self.swaps and not self.steps
+        if plain and (shape := _plain_shape(self.jobs)) is not None:
             await gatherer.insert(shape, [_plain_row(new) for new in self.jobs])
             return [Inserted(kind=InsertKind.INSERTED, job_id=new.facts.id) for new in self.jobs]
         return await database.together(self.within)
 
     async def within(self, session: Session) -> Sequence[Inserted]:
         """Does it inside a transaction. Raises Again if another transaction was in the way."""
+        answers = await self._insert(session)
+        if self.steps:
+            ids = [one.job_id for one in answers if one.kind is InsertKind.INSERTED]
+            await adopt(session, self.namespace, ids, self.steps)
+        return answers
+
+    async def _insert(self, session: Session) -> Sequence[Inserted]:
         if self.parent is not None:
             await _require_lease(session, self.namespace, self.parent)
         if (stale := await make_swaps(session, self.namespace, self.swaps)) is not None:
@@ -185,6 +196,6 @@ async def _replace(session: Session, standing: Standing, new: NewJob) -> None:
         raise Again
     await session.run("remove_tags", *there)
     tags = json.dumps(facts.tags, ensure_ascii=False) if facts.tags else None
-    await session.run("replace_fixed", standing.seq, facts.payload, tags)
+    await session.run("replace_fixed", standing.seq, facts.payload, tags, facts.version)
     if facts.tags:
         await session.run("add_tags", *there, list(facts.tags))

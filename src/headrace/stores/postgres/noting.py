@@ -7,6 +7,7 @@ from headrace.core.place import CLAIMED
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.rows import arrays
 from headrace.stores.postgres.session import Session
+from headrace.stores.postgres.stepping import write_steps
 from headrace.stores.texts import possible
 from headrace.stores.values import LINE_CHARS, LINES_KEPT, Holder, LogLine, Note
 
@@ -22,7 +23,7 @@ class Noting:
         merged = _merged(self.notes)
         if not merged:
             return frozenset(note.holder.job_id for note in self.notes)
-        if any(note.lines for note in merged.values()):
+        if any(note.lines or note.steps for note in merged.values()):
             held = await database.together(lambda session: _write_all(session, merged))
         else:
             held = await database.alone(lambda session: _write_fields(session, merged))
@@ -46,6 +47,7 @@ def _joined(earlier: Note, later: Note) -> Note:
         checkpoint=earlier.checkpoint if later.checkpoint is None else later.checkpoint,
         timed_out_at=earlier.timed_out_at if later.timed_out_at is None else later.timed_out_at,
         lines=earlier.lines + later.lines,
+        steps=earlier.steps + later.steps,
     )
 
 
@@ -53,6 +55,7 @@ async def _write_all(session: Session, merged: Mapping[Holder, Note]) -> Mapping
     held = await _write_fields(session, merged)
     lines = {seq: merged[holder].lines[-LINES_KEPT:] for holder, seq in held.items()}
     await _write_lines(session, {seq: of_job for seq, of_job in lines.items() if of_job})
+    await write_steps(session, {seq: merged[holder].steps for holder, seq in held.items()})
     return held
 
 

@@ -31,6 +31,14 @@ async def scan_registers(session: Session, namespace: str, prefix: str) -> Seque
     return [Register(key=key, value=value, revision=r, due_at=due) for key, value, r, due in found]
 
 
+async def due_registers(session: Session, kind: str, now: int, limit: int) -> Sequence[tuple[str, Register]]:
+    """Registers of a kind that are due, each with its namespace, the earliest first."""
+    return [
+        (namespace, Register(key=key, value=value, revision=r, due_at=due))
+        for namespace, key, value, r, due in await session.rows("due_registers", kind, now, limit)
+    ]
+
+
 async def swap(session: Session, namespace: str, swaps: Sequence[Swap]) -> None:
     """Makes all swaps. Raises StaleRegister if any revision did not match; then nothing may be kept."""
     if (stale := await make_swaps(session, namespace, swaps)) is not None:

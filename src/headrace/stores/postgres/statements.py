@@ -12,7 +12,7 @@ DEFAULT_SCHEMA: Final = "headrace"
 
 _SCHEMA: Final = re.compile(r"\bheadrace\.")
 _NUMBER: Final = re.compile(r"(\d{4})_\w+\.sql")
-_FILES: Final = ("claim", "jobs", "notes", "plumbing", "reads", "server", "settling")
+_FILES: Final = ("batches", "claim", "jobs", "notes", "plumbing", "reads", "server", "settling", "steps")
 
 
 class Statements:

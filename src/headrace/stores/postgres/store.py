@@ -9,8 +9,10 @@ from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job, Transition
 from headrace.core.lanes import UNPARK_AT_ONCE
 from headrace.core.states import State
+from headrace.core.steps import Kept, Signal, Step
 from headrace.errors import StaleRegister
 from headrace.stores.postgres import (
+    batching,
     erasing,
     health,
     listing,
@@ -19,6 +21,7 @@ from headrace.stores.postgres import (
     reading,
     records,
     registers,
+    stepping,
     tallying,
     workers,
 )
@@ -72,7 +75,7 @@ class PostgresStore:
         self._callers = Callers(self._database, self._inserted)
         self._transactor = Transactor(location)
 
-    async def insert(
+    async def insert(  # noqa: PLR0913 - all that one op inserts
         self,
         namespace: str,
         jobs: Sequence[NewJob],
@@ -80,8 +83,11 @@ class PostgresStore:
         now: int,
         parent: Holder | None = None,
         swaps: Sequence[Swap] = (),
+        steps: Sequence[Step] = (),
     ) -> Sequence[Inserted]:
-        insertion = Insertion(namespace=namespace, jobs=jobs, now=now, parent=parent, swaps=swaps)
+        insertion = Insertion(
+            namespace=namespace, jobs=jobs, now=now, parent=parent, swaps=swaps, steps=steps
+        )
         try:
             return await insertion.run(self._database, self._gatherer)
         finally:
@@ -90,12 +96,14 @@ class PostgresStore:
     async def claim(self, request: ClaimRequest) -> Sequence[Job]:
         return await self._claims.claim(request)
 
-    async def apply(self, transitions: Sequence[Transition], *, now: int) -> Sequence[ApplyAnswer]:
+    async def apply(
+        self, transitions: Sequence[Transition], *, now: int, swaps: Sequence[Swap] = ()
+    ) -> Sequence[ApplyAnswer]:
         del now
         if not transitions:
             return []
         try:
-            return await Application(transitions).run(self._database)
+            return await Application(transitions, swaps).run(self._database)
         finally:
             for one in transitions:
                 if one.placement.due_at is None:
@@ -157,8 +165,36 @@ class PostgresStore:
     async def log_lines(self, namespace: str, job_id: str) -> Sequence[LogLine]:
         return await self._database.read(lambda session: reading.log_lines(session, namespace, job_id))
 
+    async def kept(self, namespace: str, job_id: str, *, now: int) -> Kept:
+        return await self._database.snapshot(lambda session: stepping.kept(session, namespace, job_id, now))
+
+    async def signal(self, namespace: str, job_id: str, signal: Signal) -> None:
+        await self._database.alone(lambda session: stepping.write_signal(session, namespace, job_id, signal))
+
+    async def forget_steps(self, namespace: str, job_id: str, *, revision: int) -> int | None:
+        return await self._database.alone(
+            lambda session: stepping.forget(session, namespace, job_id, revision)
+        )
+
     async def parked(self, namespace: str) -> Sequence[ParkedCount]:
         return await self._database.read(lambda session: reading.parked(session, namespace))
+
+    async def batch_counts(self, namespace: str, batches: Sequence[str]) -> Mapping[str, Mapping[State, int]]:
+        return await self._database.read(lambda session: batching.batch_counts(session, namespace, batches))
+
+    async def live_batches(self, namespace: str, batches: Sequence[str]) -> frozenset[str]:
+        return await self._database.read(lambda session: batching.live_batches(session, namespace, batches))
+
+    async def first_in_line(self, namespace: str, batch: str, lane: str) -> Job | None:
+        return await self._database.snapshot(
+            lambda session: batching.first_in_line(session, namespace, batch, lane)
+        )
+
+    async def ended_since(self, namespace: str, batch: str, at: int) -> bool:
+        return await self._database.read(lambda session: batching.ended_since(session, namespace, batch, at))
+
+    async def newest_batches(self, namespace: str, page: Page) -> tuple[Sequence[Register], str | None]:
+        return await self._database.read(lambda session: batching.newest_batches(session, namespace, page))
 
     async def read(self, namespace: str, keys: Sequence[str]) -> Mapping[str, Register]:
         if not keys:
@@ -167,6 +203,9 @@ class PostgresStore:
 
     async def scan(self, namespace: str, prefix: str) -> Sequence[Register]:
         return await self._database.read(lambda session: registers.scan_registers(session, namespace, prefix))
+
+    async def due(self, kind: str, *, now: int, limit: int) -> Sequence[tuple[str, Register]]:
+        return await self._database.read(lambda session: registers.due_registers(session, kind, now, limit))
 
     async def swap(self, namespace: str, swaps: Sequence[Swap]) -> bool:
         try:

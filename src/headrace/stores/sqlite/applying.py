@@ -9,11 +9,13 @@ import apsw
 from headrace.core.answer import answer_to
 from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
+from headrace.errors import StaleRegister
 from headrace.stores.sqlite.reading import jobs_by_seq
+from headrace.stores.sqlite.registers import make_swaps
 from headrace.stores.sqlite.rows import placement_columns
 from headrace.stores.sqlite.statements import Row, first, integers, queries, rows, run, write_rows
 from headrace.stores.sqlite.transaction import Write
-from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale
+from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale, Swap
 
 _SQL = queries("jobs")
 _APPLIED: Final = Applied()
@@ -22,12 +24,17 @@ _LOST: Final = Lost()
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Transitions to write, for the writer."""
+    """Transitions to write, for the writer, and swaps of registers of their namespace."""
 
     transitions: Sequence[Transition]
+    swaps: Sequence[Swap] = ()
 
     def __call__(self, write: Write) -> Sequence[ApplyAnswer]:
-        """Writes them, inside a write transaction."""
+        """Writes them, inside a write transaction. Raises StaleRegister, and then nothing is kept."""
+        if self.swaps:
+            namespace = self.transitions[0].job.facts.namespace
+            if (stale := make_swaps(write.db, namespace, self.swaps)) is not None:
+                raise StaleRegister(stale)
         if self._all_applied(write):
             return [_APPLIED] * len(self.transitions)
         return self._one_by_one(write)

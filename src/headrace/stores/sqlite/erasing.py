@@ -13,7 +13,15 @@ from headrace.stores.sqlite.transaction import Write
 
 _JOBS = queries("jobs")
 _SQL = queries("notes")
-_TABLES: Final = ("delete_job", "delete_body", "delete_note", "delete_line", "delete_trail")
+_TABLES: Final = (
+    "delete_job",
+    "delete_body",
+    "delete_note",
+    "delete_line",
+    "delete_trail",
+    "delete_step",
+    "delete_signal",
+)
 
 
 def erase(at: Write, now: int, limit: int) -> int:

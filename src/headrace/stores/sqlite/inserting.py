@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import apsw
 
+from headrace.core.steps import Step
 from headrace.errors import LeaseLost, StaleRegister
 from headrace.stores.keyed import Standing, has_key, plan
 from headrace.stores.sqlite.registers import make_swaps
 from headrace.stores.sqlite.rows import body_row, dump_tags, job_row
 from headrace.stores.sqlite.statements import first, queries, rows, texts, write, write_rows
+from headrace.stores.sqlite.stepping import adopt
 from headrace.stores.sqlite.tags import add_tags, remove_tags
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.values import Holder, Inserted, InsertKind, NewJob, Swap
@@ -26,9 +28,18 @@ class Insertion:
     now: int
     parent: Holder | None = None
     swaps: Sequence[Swap] = ()
+    steps: Sequence[Step] = ()
 
     def __call__(self, write: Write) -> Sequence[Inserted]:
         """Does it, inside a write transaction."""
+        answers = self._insert(write)
+        if self.steps:
+            for one in answers:
+                if one.kind is InsertKind.INSERTED:
+                    adopt(write.db, self.namespace, one.job_id, self.steps)
+        return answers
+
+    def _insert(self, write: Write) -> Sequence[Inserted]:
         if self.parent is not None:
             _require_lease(write, self.namespace, self.parent)
         if (stale := make_swaps(write.db, self.namespace, self.swaps)) is not None:
@@ -107,5 +118,14 @@ def _replace_row(at: Write, seq: int, new: NewJob) -> None:
         _SQL["replace_job"],
         {"seq": seq, "priority": placement.priority, "rank": placement.rank, "due_at": placement.due_at},
     )
-    write(at.db, _SQL["replace_body"], {"seq": seq, "payload": facts.payload, "tags": dump_tags(facts.tags)})
+    write(
+        at.db,
+        _SQL["replace_body"],
+        {
+            "seq": seq,
+            "payload": facts.payload,
+            "version": facts.version,
+            "tags": dump_tags(facts.tags),
+        },
+    )
     add_tags(at.db, facts.namespace, seq, facts.tags)

@@ -14,6 +14,7 @@ from headrace.stores.sqlite.statements import (
     write,
     write_rows,
 )
+from headrace.stores.sqlite.stepping import write_steps
 from headrace.stores.sqlite.transaction import Write
 from headrace.stores.texts import possible
 from headrace.stores.values import LINE_CHARS, LINES_KEPT, Holder, LogLine, Note, Renewal
@@ -73,6 +74,8 @@ def _write_note(db: apsw.Connection, seq: int, note: Note) -> None:
         write_rows(db, _SQL["write_note"], [(seq, note.progress, note.checkpoint, fence, note.timed_out_at)])
     if note.lines:
         _write_lines(db, seq, note.lines[-LINES_KEPT:])
+    if note.steps:
+        write_steps(db, seq, note.steps)
 
 
 def _write_lines(db: apsw.Connection, seq: int, lines: Sequence[LogLine]) -> None:

@@ -31,6 +31,15 @@ def scan_registers(db: apsw.Connection, namespace: str, prefix: str) -> Sequence
     return [Register(key=key, value=value, revision=r, due_at=due) for key, value, r, due in found]
 
 
+def due_registers(db: apsw.Connection, kind: str, now: int, limit: int) -> Sequence[tuple[str, Register]]:
+    """Registers of a kind that are due, each with its namespace, the earliest first."""
+    found = rows(db, _SQL["due_registers"], {"kind": kind, "now": now, "limit": limit})
+    return [
+        (namespace, Register(key=key, value=value, revision=r, due_at=due))
+        for namespace, key, value, r, due in found
+    ]
+
+
 def swap(at: Write, namespace: str, swaps: Sequence[Swap]) -> None:
     """Makes all swaps. Raises StaleRegister, which undoes them, if any revision did not match."""
     if (stale := make_swaps(at.db, namespace, swaps)) is not None:

@@ -10,9 +10,11 @@ from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job, Transition
 from headrace.core.lanes import UNPARK_AT_ONCE
 from headrace.core.states import State
+from headrace.core.steps import Kept, Signal, Step
 from headrace.errors import MisuseError, StaleRegister
 from headrace.stores.protocol import Caller, Renewer
 from headrace.stores.sqlite import (
+    batching,
     erasing,
     listing,
     migrating,
@@ -21,6 +23,7 @@ from headrace.stores.sqlite import (
     reading,
     records,
     registers,
+    stepping,
     workers,
 )
 from headrace.stores.sqlite.applying import Application
@@ -65,7 +68,7 @@ class SqliteStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(
+    async def insert(  # noqa: PLR0913 - all that one op inserts
         self,
         namespace: str,
         jobs: Sequence[NewJob],
@@ -73,18 +76,21 @@ class SqliteStore:
         now: int,
         parent: Holder | None = None,
         swaps: Sequence[Swap] = (),
+        steps: Sequence[Step] = (),
     ) -> Sequence[Inserted]:
-        op = Insertion(namespace=namespace, jobs=jobs, now=now, parent=parent, swaps=swaps)
+        op = Insertion(namespace=namespace, jobs=jobs, now=now, parent=parent, swaps=swaps, steps=steps)
         return await self._database.write(op, rows=len(jobs))
 
     async def claim(self, request: ClaimRequest) -> Sequence[Job]:
         return await self._database.write(Claim(request), rows=request.limit)
 
-    async def apply(self, transitions: Sequence[Transition], *, now: int) -> Sequence[ApplyAnswer]:
+    async def apply(
+        self, transitions: Sequence[Transition], *, now: int, swaps: Sequence[Swap] = ()
+    ) -> Sequence[ApplyAnswer]:
         del now
         if not transitions:
             return []
-        return await self._database.write(Application(transitions), rows=len(transitions))
+        return await self._database.write(Application(transitions, swaps), rows=len(transitions))
 
     async def note(self, notes: Sequence[Note], *, now: int) -> frozenset[str]:
         del now
@@ -133,14 +139,41 @@ class SqliteStore:
     async def log_lines(self, namespace: str, job_id: str) -> Sequence[LogLine]:
         return await self._database.read(lambda db: reading.log_lines(db, namespace, job_id))
 
+    async def kept(self, namespace: str, job_id: str, *, now: int) -> Kept:
+        return await self._database.read(lambda db: stepping.kept(db, namespace, job_id, now))
+
+    async def signal(self, namespace: str, job_id: str, signal: Signal) -> None:
+        await self._database.write(lambda at: stepping.write_signal(at, namespace, job_id, signal))
+
+    async def forget_steps(self, namespace: str, job_id: str, *, revision: int) -> int | None:
+        return await self._database.write(lambda at: stepping.forget(at, namespace, job_id, revision))
+
     async def parked(self, namespace: str) -> Sequence[ParkedCount]:
         return await self._database.read(lambda db: reading.parked(db, namespace))
+
+    async def batch_counts(self, namespace: str, batches: Sequence[str]) -> Mapping[str, Mapping[State, int]]:
+        return await self._database.read(lambda db: batching.batch_counts(db, namespace, batches))
+
+    async def live_batches(self, namespace: str, batches: Sequence[str]) -> frozenset[str]:
+        return await self._database.read(lambda db: batching.live_batches(db, namespace, batches))
+
+    async def first_in_line(self, namespace: str, batch: str, lane: str) -> Job | None:
+        return await self._database.read(lambda db: batching.first_in_line(db, namespace, batch, lane))
+
+    async def ended_since(self, namespace: str, batch: str, at: int) -> bool:
+        return await self._database.read(lambda db: batching.ended_since(db, namespace, batch, at))
+
+    async def newest_batches(self, namespace: str, page: Page) -> tuple[Sequence[Register], str | None]:
+        return await self._database.read(lambda db: batching.newest_batches(db, namespace, page))
 
     async def read(self, namespace: str, keys: Sequence[str]) -> Mapping[str, Register]:
         return await self._database.read(lambda db: registers.read_registers(db, namespace, keys))
 
     async def scan(self, namespace: str, prefix: str) -> Sequence[Register]:
         return await self._database.read(lambda db: registers.scan_registers(db, namespace, prefix))
+
+    async def due(self, kind: str, *, now: int, limit: int) -> Sequence[tuple[str, Register]]:
+        return await self._database.read(lambda db: registers.due_registers(db, kind, now, limit))
 
     async def swap(self, namespace: str, swaps: Sequence[Swap]) -> bool:
         try:

@@ -76,12 +76,12 @@ counted as (
   group by namespace, queue, type, state
 )
 insert into headrace.live (
-  seq, namespace, queue, type, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
+  seq, namespace, queue, type, batch_id, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
   slot_key, parked_on, cancel_asked_at, timeout_ms, isolation, generation, starts, failures, crashes,
   releases, snoozes, worker, started_at, outcome, error
 )
 select
-  seq, namespace, queue, type, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
+  seq, namespace, queue, type, batch_id, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
   slot_key, parked_on, cancel_asked_at, timeout_ms, isolation, generation, starts, failures, crashes,
   releases, snoozes, worker, started_at, outcome, error
 from given
@@ -129,7 +129,8 @@ where namespace = $1
 update headrace.job
 set
   payload = $2,
-  tags = $3
+  tags = $3,
+  version = $4
 where seq = $1;
 
 -- :remove_tags of one job

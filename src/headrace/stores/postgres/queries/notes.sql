@@ -129,6 +129,16 @@ lines as (
   using picked
   where line.seq = any(array[picked.seq])
 ),
+steps as (
+  delete from headrace.step
+  using picked
+  where step.seq = any(array[picked.seq])
+),
+signals as (
+  delete from headrace.signal
+  using picked
+  where signal.seq = any(array[picked.seq])
+),
 trails as (
   delete from headrace.trail
   using picked
@@ -155,11 +165,29 @@ counted as (
 select count(*)
 from fixed
 
+-- :not_needed_by_batch that a batch which is not closed does not count it among its members
+not exists (
+    select 1
+    from headrace.job
+    cross join lateral (
+      select
+      from headrace.register
+      where register.namespace = ended.namespace
+        and register.key = 'batch:' || job.batch_id
+        and register.due_at is not null
+      offset 0
+    ) batch
+    where job.seq = ended.seq
+      and job.batch_id is not null
+    offset 0
+  )
+
 -- :erase ended jobs whose time has come
 with picked as materialized (
   select namespace, seq, state
   from headrace.ended
   where erase_at <= $1
+    and {not_needed_by_batch}
   order by erase_at
   limit $2
   for update skip locked
@@ -176,6 +204,7 @@ with picked as materialized (
     where ended.namespace = $1
       and ended.seq = given.seq
       and ended.state = $3
+      and {not_needed_by_batch}
     for update skip locked
   ) locked
 ),

@@ -19,6 +19,14 @@ where namespace = $1
   and key >= $2
 order by key;
 
+-- :due_registers of all namespaces; a kind is what stands before the first colon of a key
+select namespace, key, value, revision, due_at
+from headrace.register
+where split_part(key, ':', 1) = $1
+  and due_at <= $2
+order by due_at
+limit $3;
+
 -- :lock_registers in the order of their keys
 select key, revision
 from headrace.register

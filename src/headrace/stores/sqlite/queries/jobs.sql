@@ -51,6 +51,7 @@ where seq = :seq;
 update body
 set
   payload = :payload,
+  version = :version,
   tags = :tags
 where seq = :seq;
 

@@ -21,12 +21,25 @@ delete from line
 where seq = :seq
   and number <= :until;
 
+-- :not_needed_by_batch that a batch which is not closed does not count it among its members
+(
+    job.batch_id is null
+    or not exists (
+      select 1
+      from register
+      where register.namespace = job.namespace
+        and register.key = 'batch:' || job.batch_id
+        and register.due_at is not null
+    )
+  )
+
 -- :erasable ended jobs whose time has come
 select job.seq, namespace, queue, type, state, tags
 from job
 cross join body on body.seq = job.seq
 where erase_at is not null
   and erase_at <= :now
+  and {not_needed_by_batch}
 order by erase_at
 limit :limit;
 
@@ -52,6 +65,7 @@ where namespace = :namespace
   and state = :state
   and job.seq < :before
   and type = :type
+  and {not_needed_by_batch}
 order by job.seq
 limit :limit;
 
@@ -69,6 +83,14 @@ where seq in carray(:seqs);
 
 -- :delete_line
 delete from line
+where seq in carray(:seqs);
+
+-- :delete_step
+delete from step
+where seq in carray(:seqs);
+
+-- :delete_signal
+delete from signal
 where seq in carray(:seqs);
 
 -- :delete_trail

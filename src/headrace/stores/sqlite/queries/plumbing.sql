@@ -12,6 +12,14 @@ where namespace = :namespace
   and key < :end
 order by key;
 
+-- :due_registers of all namespaces; a kind is what stands before the first colon of a key
+select namespace, key, value, revision, due_at
+from register
+where substr(key, 1, instr(key || ':', ':') - 1) = :kind
+  and due_at <= :now
+order by due_at
+limit :limit;
+
 -- :revision_of
 select revision
 from register
