@@ -19,7 +19,7 @@ from headrace.stores.postgres.statements import PACKAGE, Statements
 from headrace.stores.queries import queries
 from tests.stores.postgres.filled import FILL
 
-FILES = ("batches", "claim", "jobs", "notes", "plumbing", "reads", "steps")
+FILES = ("batches", "claim", "jobs", "notes", "plumbing", "reads", "settling", "steps")
 PART = re.compile(r"\{(\w+)\}")
 SMALL = {"move", "tally", "queue", "worker"}
 """Tables that hold no more rows than there are queues, types, workers or seconds."""
