@@ -1,13 +1,18 @@
 """E17: order and extent of claims, with a long history and a long backlog."""
 
+import time
 from collections import defaultdict
 from pathlib import Path
 
 from headrace.clock import StoreClock
 from headrace.core.filters import JobFilter
 from headrace.core.job import Job
+from headrace.core.policy import DAY_MS
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
+from headrace.stores.postgres.connecting import open_for
+from headrace.stores.postgres.location import parse
+from headrace.stores.postgres.statements import Statements
 from headrace.stores.protocol import Store
 from tests.builders import SUCCESS, claim, reported
 from tests.contract.reads import everything, tallied
@@ -15,9 +20,13 @@ from tests.crash.kit.claimer import Claimed, ClaimerSpec, claims_in, queue_name,
 from tests.crash.kit.clocks import mono_ms
 from tests.crash.kit.experiment import Scene, experiment
 from tests.crash.kit.history import Client
+from tests.stores.postgres.plans import blocks_read, faults, plan, whole_statements
 
 BULK = 5_000
 BATCH = 20
+BLOCKS = 60
+"""So many blocks of tables and indexes may be read for each job that a queue could give."""
+
 TYPES = frozenset({"on_loop"})
 PENDING = JobFilter(states=frozenset({State.PENDING}))
 Place = tuple[int, int, int]
@@ -27,13 +36,17 @@ Place = tuple[int, int, int]
     "E17",
     "order",
     "Jobs of random priority in many queues behind a long history: one consumer must get each queue in exact"
-    " order, and of several none a later job while an earlier one was there to be had.",
+    " order, and of several none a later job while an earlier one was there to be had. As many jobs wait for"
+    " tomorrow.",
 )
 async def order(scene: Scene) -> None:
     finished, pending, queues = scene.pick(smoke=(3_000, 2_000, 5), full=(1_000_000, 100_000, 50))
     async with scene.client() as (client, store):
         await _finish(client, store, finished)
+        await _fill(scene, client, pending, queues, delay_ms=DAY_MS)
         await _fill(scene, client, pending, queues)
+        if scene.target.server is not None:
+            await _planned(scene, queues)
         took = await _alone(scene, store, queues)
         await _together(scene, store, queues)
         tallies = await tallied(store)
@@ -41,8 +54,10 @@ async def order(scene: Scene) -> None:
     scene.findings.demand(
         done == finished + pending, "I1", "-", f"{done} of {finished + pending} are completed"
     )
-    scene.findings.demand(sum(tallies.values()) == done, "I7", "-", f"tallies {dict(tallies)}")
-    scene.findings.did.update({"finished before": finished, "pending": pending, "queues": queues})
+    scene.findings.demand(sum(tallies.values()) == done + pending, "I7", "-", f"tallies {dict(tallies)}")
+    scene.findings.did.update(
+        {"finished before": finished, "pending": pending, "scheduled": pending, "queues": queues}
+    )
     scene.findings.figures["claim p50/p99"] = (
         f"{took[len(took) // 2]:.1f}/{took[len(took) * 99 // 100]:.1f} ms"
     )
@@ -61,7 +76,7 @@ async def _finish(client: Client, store: Store, count: int) -> None:
             await store.apply([reported(job, SUCCESS, now=now) for job in jobs], now=now)
 
 
-async def _fill(scene: Scene, client: Client, count: int, queues: int) -> None:
+async def _fill(scene: Scene, client: Client, count: int, queues: int, delay_ms: int | None = None) -> None:
     rng = scene.nemesis.rng
     for start in range(0, count, BULK):
         requests = [
@@ -70,16 +85,39 @@ async def _fill(scene: Scene, client: Client, count: int, queues: int) -> None:
                 payload={"ms": 0},
                 queue=queue_name(rng.randrange(queues)),
                 priority=rng.randint(-10, 10),
+                delay_ms=delay_ms,
             )
             for _ in range(min(BULK, count - start))
         ]
         await client.operations.enqueue(requests)
 
 
+async def _due(store: Store) -> list[Job]:
+    now = await store.now()
+    return [job for job in await everything(store, PENDING) if (job.placement.due_at or now) <= now]
+
+
+async def _planned(scene: Scene, queues: int) -> None:
+    """No statement would read a whole table, and a claim reads little beside what it takes."""
+    names = [queue_name(number) for number in range(queues)]
+    now = round(time.time() * 1000)
+    claiming = ("default", now, names, [BATCH] * queues, BATCH, sorted(TYPES), (), (), (), ())
+    async with open_for(parse(scene.target.url)) as connection:
+        for name in whole_statements():
+            for fault in faults(name, await plan(connection, name)):
+                scene.findings.demand(False, "C39", "-", fault)
+            scene.findings.did["plans"] += 1
+        blocks = await blocks_read(
+            connection, Statements()["claim"], (*claiming, "processing", "w", now + 30_000, None)
+        )
+    scene.findings.demand(blocks < queues * BATCH * BLOCKS, "C39", "-", f"a claim read {blocks} blocks")
+    scene.findings.figures["blocks read by a claim of 20"] = f"{blocks:,}"
+
+
 async def _alone(scene: Scene, store: Store, queues: int) -> list[float]:
     """One consumer takes the first half of each queue, in steps of chance; how long each claim took."""
     waiting: dict[str, list[Job]] = defaultdict(list)
-    for job in await everything(store, PENDING):
+    for job in await _due(store):
         waiting[job.facts.queue].append(job)
     clock, took = StoreClock(await store.now()), []
     for number in range(queues):
@@ -111,7 +149,7 @@ async def _marked_exactly(scene: Scene, store: Store, jobs: list[Job], asked: in
 async def _together(scene: Scene, store: Store, queues: int) -> None:
     """Several consumers take the rest."""
     consumers = scene.pick(smoke=3, full=8 if scene.target.server else 4)
-    left = {job.id: job for job in await everything(store, PENDING)}
+    left = {job.id for job in await _due(store)}
     log, gate = scene.folder / "claims", scene.folder / "gate"
     specs = [
         ClaimerSpec(

@@ -5,27 +5,16 @@ tables are still empty; it must serve when they have grown. So all statements ar
 tables and on filled ones, with the settings of the store's own connections.
 """
 
-import json
-import re
-from collections.abc import AsyncIterator, Iterator
-from importlib.resources import files
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from headrace.stores.postgres.connecting import open_for
 from headrace.stores.postgres.location import parse
-from headrace.stores.postgres.statements import PACKAGE, Statements
-from headrace.stores.queries import queries
+from headrace.stores.postgres.statements import Statements
 from tests.stores.postgres.filled import FILL
-
-FILES = ("batches", "claim", "jobs", "notes", "plumbing", "reads", "settling", "steps")
-PART = re.compile(r"\{(\w+)\}")
-SMALL = {"move", "tally", "queue", "worker"}
-"""Tables that hold no more rows than there are queues, types, workers or seconds."""
-WHOLE_TABLE = re.compile(r"(?:Seq|Bitmap Heap) Scan on (?:headrace\.)?(\w+)")
-OTHER_JOIN = re.compile(r"(?:Hash|Merge) (?:\w+ )*Join")
-FULL_INDEX = re.compile(r"Index (?:Only )?Scan (?:Backward )?using (\w+) on (\w+)[^\n]*\n(?!\s+Index Cond)")
+from tests.stores.postgres.plans import blocks_read, faults, plan, whole_statements
 
 LOOK = ("default", 2**62, 200, 10, None, None, None)
 LOOK_CLOSELY = ("default", 2**62, 200, 10, ["no state"], ["no type"], None)
@@ -88,66 +77,11 @@ ASKED = [
     ("find_of_tag", (*LOOK_CLOSELY, "tag"), 200),
 ]
 
-RUNNING = {"find_running": "live_lease"}
-"""Running jobs are few, so all of them are looked at."""
-
-
-def whole_statements() -> list[str]:
-    """The names of all queries but those that only stand in others."""
-    texts = [files(PACKAGE).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8") for name in FILES]
-    parts = {part for text in texts for part in PART.findall(text)}
-    return sorted({name for file in FILES for name in queries(PACKAGE, file)} - parts)
-
 
 @pytest.fixture
 async def connection(url: str) -> AsyncIterator[Any]:
     async with open_for(parse(url)) as connection:
         yield connection
-
-
-async def plan(connection: Any, name: str) -> str:
-    """How a query would be run whatever it is given."""
-    text = Statements()[name]
-    await connection.execute(f"prepare {name} as {text}")
-    counted = "select cardinality(parameter_types) from pg_prepared_statements where name = $1"
-    nulls = ", ".join(["null"] * await connection.fetchval(counted, name))
-    rows = await connection.fetch(f"explain (costs off) execute {name}{f'({nulls})' if nulls else ''}")
-    return "\n".join(row[0] for row in rows)
-
-
-async def blocks_read(connection: Any, text: str, values: tuple[object, ...]) -> int:
-    """How many blocks the scans of a statement read; what it writes is undone."""
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        explained = f"explain (analyze, buffers, timing off, format json) {text}"
-        (((text,),),) = (await connection.fetch(explained, *values),)
-    finally:
-        await transaction.rollback()
-    return sum(
-        node["Shared Hit Blocks"] + node["Shared Read Blocks"]
-        for node in nodes(json.loads(text)[0]["Plan"])
-        if "Plans" not in node
-    )
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A node of a plan and all below it."""
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from nodes(inner)
-
-
-def faults(name: str, plan: str) -> list[str]:
-    """What a plan of ours must not do."""
-    whole = [f"reads all of {table}" for table in WHOLE_TABLE.findall(plan) if table not in SMALL]
-    joins = [f"has a {join}" for join in OTHER_JOIN.findall(plan)]
-    walks = [
-        f"walks over all of {index}"
-        for index, table in FULL_INDEX.findall(plan + "\n")
-        if table not in SMALL and RUNNING.get(name) != index
-    ]
-    return [f"{name} {fault}" for fault in (*whole, *joins, *walks)]
 
 
 async def test_plans_made_on_empty_tables_look_at_what_they_need(connection):
