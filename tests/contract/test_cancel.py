@@ -8,6 +8,7 @@ from headrace.core.outcomes import (
     Released,
     Rescued,
     RetryAsked,
+    Signalled,
     Snoozed,
     Stopped,
     Succeeded,
@@ -119,6 +120,16 @@ async def test_c25_flagged_job_goes_on_running(store):
     job = await asked_to_cancel(store)
 
     assert (await read(store, job.id)).state is State.PROCESSING
+
+
+@pytest.mark.parametrize("event", [CancelAsked(), Signalled()], ids=["cancel", "signal"])
+async def test_c13_renewal_since_the_job_was_read_is_not_undone(store, event):
+    job = await claimed(store)
+    await renew(store, job, now=NOW + 10 * SECOND)
+
+    assert await happen(store, job, event) == Applied()
+
+    assert (await read(store, job.id)).placement.lease_until == NOW + 10 * SECOND + LEASE
 
 
 async def test_c26_success_after_the_flag_completes(store):

@@ -131,7 +131,8 @@ class JobStore(Protocol):
         """Writes each transition whose job still has the fence and revision it was decided for.
 
         A transition with ``expired_before`` (a rescue) is written only if, in the same op, the lease
-        ended before that instant; otherwise it is stale (C14).
+        ended before that instant; otherwise it is stale (C14). A lease that goes on is never shortened: a
+        renewal changes no revision, so one may have come since the job was read (C13).
         One answer per transition, in order; one row's answer never changes another's (C3, C5, C12).
         The swaps, of registers of the jobs' namespace, are made in the same op whatever the answers are; one
         whose revision does not match raises StaleRegister, and nothing is written.

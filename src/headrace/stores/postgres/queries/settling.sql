@@ -137,7 +137,7 @@ set
   priority = locked.priority,
   rank = locked.rank,
   due_at = locked.due_at,
-  lease_until = locked.lease_until,
+  lease_until = locked.lease_until + greatest(live.lease_until - locked.lease_until, 0), -- never shortened
   unique_lock = locked.unique_lock,
   slot_key = locked.slot_key,
   parked_on = locked.parked_on,

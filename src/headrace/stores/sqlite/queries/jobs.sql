@@ -102,7 +102,7 @@ set
   priority = given.column6,
   rank = given.column7,
   due_at = given.column8,
-  lease_until = given.column9,
+  lease_until = given.column9 + max(coalesce(job.lease_until, 0) - given.column9, 0), -- never shortened
   unique_lock = given.column10,
   slot_key = given.column11,
   parked_on = given.column12,
