@@ -1,15 +1,12 @@
 """The application: its job types, its store, and the ways to enqueue."""
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from headrace.clock import Clock, StoreClock
+from headrace.clock import Clock
 from headrace.core.batch_request import NewBatch
 from headrace.core.ids import checked_name
 from headrace.core.policy import Retention
@@ -25,14 +22,14 @@ from headrace.engine.job_type import JobDecorator
 from headrace.engine.local import LocalOperations
 from headrace.engine.loop_type import DefinesLoops
 from headrace.engine.operations import Runs
-from headrace.engine.portal import Portal
 from headrace.engine.registry import JobOptions, Registered, Registry, Retry, Upgrade
 from headrace.engine.transactions import Statement, Style, drive, styled
 from headrace.engine.work import LocalWork
 from headrace.errors import InvalidInput, MisuseError
 from headrace.files.open import opened_files
+from headrace.opening import OpenedApp, OpensItsStore
 from headrace.settings import Settings
-from headrace.stores.protocol import Inserted, InsertKind, Store
+from headrace.stores.protocol import Inserted, InsertKind
 
 if TYPE_CHECKING:
     from headrace.core.scheduled import Schedule
@@ -44,16 +41,7 @@ T = TypeVar("T")
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedApp:
-    """The parts of an app that exist once its store is open."""
-
-    store: Store
-    clock: Clock
-    operations: LocalOperations
-
-
-class App(DefinesLoops):
+class App(OpensItsStore, DefinesLoops):
     """Job types, and a store to keep their jobs in.
 
     ``url`` names the store (default: HEADRACE_URL, else ``sqlite:///headrace.db``). It is opened at
@@ -71,27 +59,14 @@ class App(DefinesLoops):
         codec: "PayloadCodec | None" = None,
     ) -> None:
         given = settings or Settings.from_environment()
-        self.settings = replace(
+        told = replace(
             given,
             url=url or given.url,
             namespace=checked_name(namespace or given.namespace, "namespace"),
         )
-        self.registry = Registry(codec=codec)
-        self.portal = Portal()
+        super().__init__(told, Registry(codec=codec), clock)
         self.lifespan_factory: Lifespan | None = None
         self.schedule = Declarations()
-        self.given_clock = clock
-        self._lock = threading.Lock()
-        self._opened: Future[OpenedApp | None] | None = None
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     def job(  # noqa: PLR0913 - one argument per option
         self,
@@ -291,59 +266,6 @@ class App(DefinesLoops):
             async with Upkeep(chores), Worker(await self.work(), self.registry, told) as worker:
                 yield worker
 
-    async def open(self) -> OpenedApp:
-        """Opens the store, once. Raises StoreError, InvalidInput for a URL that cannot be used."""
-        while True:
-            with self._lock:
-                opened = self._opened
-                if opened is None:
-                    mine = self._opened = Future[OpenedApp | None]()
-                    mine.set_running_or_notify_cancel()  # who gives up waiting must not cancel it for all
-                    break
-            # every enqueue passes here: waiting for what is done would cost a turn of the loop
-            found = opened.result() if opened.done() else await asyncio.wrap_future(opened)
-            if found is not None:
-                return found
-        try:
-            found = await self._open()
-        except BaseException as error:
-            with self._lock:
-                self._opened = None
-            if isinstance(error, Exception):
-                mine.set_exception(error)
-            else:
-                mine.set_result(None)  # only this caller gives up: another one opens
-            raise
-        mine.set_result(found)
-        return found
-
-    async def close(self) -> None:
-        """Closes the store. Idempotent; the app can be opened again."""
-        with self._lock:
-            opened, self._opened = self._opened, None
-        if opened is not None and (found := await asyncio.wrap_future(opened)) is not None:
-            await found.operations.batch_engine.checks.drained()
-            await found.store.close()
-
-    async def _open(self) -> OpenedApp:
-        from headrace.stores.open import open_store  # noqa: PLC0415 - a program may never open its store
-
-        store = await open_store(self.settings.url)
-        try:
-            await store.migrate()
-            clock = self.given_clock or StoreClock(await store.now())
-        except BaseException:
-            await store.close()
-            raise
-        operations = LocalOperations(store, clock, namespace=self.settings.namespace, registry=self.registry)
-        return OpenedApp(store=store, clock=clock, operations=operations)
-
-    def _opened_sync(self) -> OpenedApp:
-        with self._lock:
-            opened = self._opened
-        found = opened.result() if opened is not None and opened.done() else None
-        return found or self.portal.call(self.open)
-
     def _learn_types(self, opened: OpenedApp, requests: Sequence[EnqueueRequest]) -> None:
         """Reads the job types that other programs have published, if one of these is not known here."""
         if any(self.registry.find(request.type) is None for request in requests):
@@ -351,9 +273,7 @@ class App(DefinesLoops):
 
     def _wake_soon(self, queues: frozenset[str]) -> None:
         """Hints from any thread. A notice to other processes is sent by an event loop, so it needs one."""
-        with self._lock:
-            opened = self._opened
-        found = opened.result() if opened is not None and opened.done() else None
+        found = self._found()
         if found is None:
             return  # closed meanwhile
         try:

@@ -5,29 +5,24 @@ import json
 import random
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Final
 
 from headrace.clock import Clock
 from headrace.core import wire
 from headrace.core.batch import is_batch_id
-from headrace.core.batch_request import NewBatch
-from headrace.core.batch_wire import BatchView
 from headrace.core.decide import decide
 from headrace.core.filters import JobFilter, Page
 from headrace.core.ids import checked_name
 from headrace.core.job import History, Job
-from headrace.core.loop import LoopInfo
 from headrace.core.outcomes import CancelAsked, RetryAsked
 from headrace.core.request import MAX_BULK, EnqueueRequest
-from headrace.core.schedule import Timing
-from headrace.core.scheduled import Schedule
 from headrace.core.steps import Kept, carried
 from headrace.core.wire import Json
 from headrace.engine.batches import Batches, has_members, refuse_members
 from headrace.engine.codec import coded
 from headrace.engine.enqueue import IDEMPOTENCY_PREFIX, new_job, refused_at
 from headrace.engine.hints import ENDED_HINT
+from headrace.engine.local_parts import LocalParts
 from headrace.engine.loop_store import LoopStore
 from headrace.engine.loops import Loops
 from headrace.engine.operations import CancelAnswer, Stats, TypeInfo
@@ -70,7 +65,7 @@ _DECIDE_AGAIN: Final = 20
 _WAIT_SLICE_MS: Final = 500
 
 
-class LocalOperations:
+class LocalOperations(LocalParts):
     """``Operations`` over a store, in one namespace, with the job types of a registry."""
 
     def __init__(
@@ -87,7 +82,7 @@ class LocalOperations:
             store, clock, self.prepared, namespace=namespace, published=self._published
         )
         self._signals = Signals(store, clock, self._published, namespace)
-        self._schedules = Schedules(self, store, self._published, registry)
+        self.schedule_engine = Schedules(self, store, self._published, registry)
         self.loop_engine = Loops(
             LoopStore(store, clock, namespace=namespace, mint=self._ids.mint), self.cancel
         )
@@ -241,66 +236,6 @@ class LocalOperations:
         latest = {info.name: info for info in await self._published.all()}
         latest |= {one.info.name: one.info for one in self._registry.all()}
         return tuple(latest[name] for name in sorted(latest))
-
-    async def create_batch(self, new: NewBatch) -> BatchView:
-        return await self.batch_engine.create(new)
-
-    async def add_to_batch(self, batch_id: str, requests: Sequence[EnqueueRequest]) -> Sequence[Inserted]:
-        return await self.enqueue([replace(one, batch_id=batch_id) for one in requests])
-
-    async def seal_batch(self, batch_id: str) -> None:
-        await self.batch_engine.seal(batch_id)
-
-    async def batch(self, batch_id: str) -> BatchView:
-        return await self.batch_engine.get(batch_id)
-
-    async def batches(self, page: Page) -> tuple[Sequence[BatchView], str | None]:
-        return await self.batch_engine.page(page)
-
-    async def wait_for_batch(self, batch_id: str, *, timeout_ms: int | None) -> BatchView:
-        return await self.batch_engine.wait(batch_id, timeout_ms=timeout_ms)
-
-    async def cancel_batch(self, batch_id: str) -> int:
-        return await self.batch_engine.cancel(batch_id)
-
-    async def retry_batch(self, batch_id: str) -> int:
-        return await self.batch_engine.retry(batch_id)
-
-    async def put_schedule(self, schedule_id: str, timing: Timing, request: EnqueueRequest) -> Schedule:
-        return await self._schedules.put(schedule_id, timing, request)
-
-    async def schedules(self) -> Sequence[Schedule]:
-        return await self._schedules.all()
-
-    async def schedule(self, schedule_id: str) -> Schedule:
-        return await self._schedules.get(schedule_id)
-
-    async def pause_schedule(self, schedule_id: str) -> Schedule:
-        return await self._schedules.pause(schedule_id)
-
-    async def resume_schedule(self, schedule_id: str) -> Schedule:
-        return await self._schedules.resume(schedule_id)
-
-    async def trigger_schedule(self, schedule_id: str) -> Inserted:
-        return await self._schedules.trigger(schedule_id)
-
-    async def remove_schedule(self, schedule_id: str) -> None:
-        await self._schedules.remove(schedule_id)
-
-    async def loops(self) -> Sequence[LoopInfo]:
-        return await self.loop_engine.all()
-
-    async def loop(self, name: str) -> LoopInfo | None:
-        return await self.loop_engine.status(name)
-
-    async def ping_loop(self, name: str) -> LoopInfo | None:
-        return await self.loop_engine.ping(name)
-
-    async def stop_loop(self, name: str) -> LoopInfo | None:
-        return await self.loop_engine.stop(name)
-
-    async def start_loop(self, name: str) -> LoopInfo | None:
-        return await self.loop_engine.start(name)
 
     async def health(self) -> Health:
         """The store's state. Raises StoreError if it cannot serve."""
