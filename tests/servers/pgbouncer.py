@@ -33,7 +33,7 @@ pool_mode = transaction
 default_pool_size = {pool}
 max_client_conn = 500
 auth_type = any
-server_lifetime = 3600
+server_lifetime = {lifetime}
 """
 
 
@@ -43,11 +43,12 @@ def program() -> str | None:
 
 
 class PgBouncer:
-    """Pools connections to the server of a URL."""
+    """Pools connections to the server of a URL; each is replaced after ``lifetime`` seconds."""
 
-    def __init__(self, url: str, *, pool: int = 4) -> None:
+    def __init__(self, url: str, *, pool: int = 4, lifetime: int = 3_600) -> None:
         self._target = urlsplit(url)
         self._pool = pool
+        self._lifetime = lifetime
         self.port = free_port()
 
     def through(self, url: str) -> str:
@@ -57,7 +58,6 @@ class PgBouncer:
         return parts._replace(netloc=f"{user}{at}{HOST}:{self.port}").geturl()
 
     def __enter__(self) -> Self:
-        user = binaries.account()
         self._folder = Path(tempfile.mkdtemp(prefix="headrace-pgbouncer-"))
         self._folder.chmod(0o755)
         file = self._folder / "pgbouncer.ini"
@@ -69,22 +69,35 @@ class PgBouncer:
                 listen=HOST,
                 listen_port=self.port,
                 pool=self._pool,
+                lifetime=self._lifetime,
             )
         )
         self.log = self._folder / "log"
-        with self.log.open("wb") as log:
+        self._start(file)
+        return self
+
+    def kill(self) -> None:
+        """Ends it as a power switch would: all its clients lose their connections."""
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+    def restart(self) -> None:
+        """Brings it back at the same port."""
+        self._start(self._folder / "pgbouncer.ini")
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    def _start(self, file: Path) -> None:
+        user = binaries.account()
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [program(), str(file)],
                 user=user.uid, group=user.gid, extra_groups=[] if user.uid else None,
                 cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         until(self._listens, what="pgbouncer starts", timeout=PATIENCE)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(PATIENCE)
-        shutil.rmtree(self._folder)
 
     def _listens(self) -> bool:
         if self._process.poll() is not None or not psutil.pid_exists(self._process.pid):

@@ -25,7 +25,8 @@ from tests.crash.kit.worker import WorkerSpec, start_worker
 
 HERE = "tests.crash.experiments.e12_disk"
 ON_FILES = (f"{HERE}:full_disk", f"{HERE}:power_cuts")
-ON_SERVERS = ("tests.crash.experiments.e12_server:power_cuts",)
+THERE = "tests.crash.experiments.e12_server"
+ON_SERVERS = (f"{THERE}:full_disk", f"{THERE}:power_cuts")
 DISK = "8m"
 IMAGE_MB = 40
 PAYLOAD = "x" * 20_000
@@ -38,8 +39,7 @@ ERRORS = (("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"))
     "E12",
     "disk full, disk errors, power cut",
     "A small disk is filled under load and freed; writes and syncs of an enqueue are made to fail; images of"
-    " the disk as a power cut would leave it are taken while jobs come and run, and opened. On a server: the"
-    " power cuts.",
+    " the disk as a power cut would leave it are taken while jobs come and run, and opened.",
 )
 async def disk(scene: Scene) -> None:
     if scene.target.server is None:
