@@ -33,14 +33,17 @@ class Change:
     def made_in(self, root: Path) -> None:
         """Makes the change in a copy of the tree. Raises Moved if the text is not there once."""
         path = root / "src" / "headrace" / self.file
-        text = path.read_text(encoding="utf-8")
+        path.write_text(self.made_of(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def made_of(self, text: str) -> str:
+        """The file's text with the change. Raises Moved if the old text is not there once."""
         start, end = (0, len(text)) if self.query is None else self._bounds(text, self.query)
         found = text.count(self.old, start, end)
         if found != 1:
             where = self.file if self.query is None else f"{self.query} of {self.file}"
             raise Moved(f"{where} holds {found} times, not once:\n{self.old}")
         changed = text[start:end].replace(self.old, self.new)
-        path.write_text(text[:start] + changed + text[end:], encoding="utf-8")
+        return text[:start] + changed + text[end:]
 
     def _bounds(self, text: str, query: str) -> tuple[int, int]:
         start = 0
