@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.core.filters import JobFilter, Page
+from headrace.core.job import Job
 from headrace.core.outcomes import Released, Rescued, RetryAsked, Stopped, Succeeded
 from headrace.core.states import State
 from headrace.stores.protocol import Applied, LogLine, Lost, Record, Stale, Swap
@@ -36,6 +37,11 @@ OTHER = "other"
 LATE = NOW + LEASE + 1
 
 
+async def claimed_all(store, count: int) -> list[Job]:
+    await enqueue(store, *[a_job() for _ in range(count)])
+    return list(await claim(store, n=count))
+
+
 # ------------------------------------------------------------ holders
 
 
@@ -59,6 +65,19 @@ async def test_c12_forged_revision_is_refused_whatever_the_outcome(store, outcom
 
     assert answer == Stale(before.job)
     assert await sight(store, job.id) == before
+
+
+@pytest.mark.parametrize(("forged", "answer"), [("fence", Lost), ("revision", Stale)])
+async def test_c12_forged_guard_is_refused_beside_jobs_that_end_otherwise(store, forged, answer):
+    jobs = await claimed_all(store, 3)
+    wrong = replace(jobs[1], **{forged: getattr(jobs[1], forged) + 1})
+    before = await sight(store, wrong.id)
+    ends = [reported(jobs[0], Succeeded()), reported(wrong, Stopped()), reported(jobs[2], Stopped())]
+
+    answers = await store.apply(ends, now=NOW)
+
+    assert [type(one) for one in answers] == [Applied, answer, Applied]
+    assert await sight(store, wrong.id) == before
 
 
 @pytest.mark.parametrize("forged", ["fence", "revision"])
