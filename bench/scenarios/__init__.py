@@ -6,6 +6,7 @@ from bench.scenarios import (
     drain,
     enqueue,
     http,
+    limits,
     memory,
     pg_backlog,
     pg_drain,
@@ -26,10 +27,12 @@ SCENARIOS: dict[str, Scenario] = {
         backlog.SCENARIO,
         memory.SCENARIO,
         start.SCENARIO,
+        limits.ON_SQLITE,
         pg_drain.SCENARIO,
         pg_enqueue.SCENARIO,
         pg_pickup.SCENARIO,
         pg_backlog.SCENARIO,
         pg_idle.SCENARIO,
+        limits.ON_POSTGRES,
     )
 }

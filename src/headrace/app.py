@@ -8,17 +8,27 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from headrace.clock import Clock
 from headrace.core.batch_request import NewBatch
+from headrace.core.flow_request import refuse_parents
 from headrace.core.ids import checked_name
 from headrace.core.policy import Retention
 from headrace.core.request import EnqueueRequest
 from headrace.core.unique import OnConflict
 from headrace.core.wire import Json
+from headrace.engine.alert_type import AlertRules, DefinesAlerts
 from headrace.engine.arguments import results_of
+from headrace.engine.audited import audited
 from headrace.engine.batch import Batch
 from headrace.engine.batches import refuse_members
+from headrace.engine.breaker_type import Breaker
+from headrace.engine.chunk_type import DefinesChunks
 from headrace.engine.declared import Declarations
+from headrace.engine.declared_limits import DeclaredLimits
+from headrace.engine.declared_queues import DeclaredQueues
+from headrace.engine.event_type import HearsEvents
+from headrace.engine.flows import NOT_WITHIN
 from headrace.engine.handle import Handle
 from headrace.engine.job_type import JobDecorator
+from headrace.engine.limiting import Key, OrderBy, Rate, Slots, order_of, several
 from headrace.engine.local import LocalOperations
 from headrace.engine.loop_type import DefinesLoops
 from headrace.engine.operations import Runs
@@ -34,6 +44,7 @@ from headrace.stores.protocol import Inserted, InsertKind
 if TYPE_CHECKING:
     from headrace.core.scheduled import Schedule
     from headrace.engine.codec import PayloadCodec, ReadsResults
+    from headrace.engine.limit_operations import LimitView
     from headrace.worker.settings import WorkerSettings
     from headrace.worker.worker import Worker
 
@@ -41,7 +52,7 @@ T = TypeVar("T")
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 
-class App(OpensItsStore, DefinesLoops):
+class App(OpensItsStore, DefinesAlerts, DefinesChunks, DefinesLoops, HearsEvents):
     """Job types, and a store to keep their jobs in.
 
     ``url`` names the store (default: HEADRACE_URL, else ``sqlite:///headrace.db``). It is opened at
@@ -67,6 +78,9 @@ class App(OpensItsStore, DefinesLoops):
         super().__init__(told, Registry(codec=codec), clock)
         self.lifespan_factory: Lifespan | None = None
         self.schedule = Declarations()
+        self.alert = AlertRules()
+        self.limit = DeclaredLimits(self.registry)
+        self.queue = DeclaredQueues(self.registry)
 
     def job(  # noqa: PLR0913 - one argument per option
         self,
@@ -81,10 +95,21 @@ class App(OpensItsStore, DefinesLoops):
         runs: Runs | str | None = None,
         memory_limit_mb: int | None = None,
         retention: Retention | None = None,
+        dead_letter_queue: str | None = None,
+        dead_letter_type: str | None = None,
+        rate: Rate | Sequence[Rate] = (),
+        concurrency: Slots | Sequence[Slots] = (),
+        order_by: Key | OrderBy | None = None,
+        fair_by: Key | None = None,
+        breaker: Breaker | None = None,
     ) -> JobDecorator:
         """Registers the decorated handler as a job type. ``timeout`` is in seconds per attempt.
 
         ``upgrades`` carries waiting payloads of older versions forward (docs/guides/payload-versions.md).
+        ``dead_letter_queue`` gets a job of ``dead_letter_type`` for each that fails (guides/dead-letters.md).
+        ``rate``, ``concurrency`` and ``order_by`` limit its jobs on all workers (docs/guides/limits.md).
+        ``breaker`` keeps them from starting while what they need does not answer (docs/guides/breakers.md),
+        ``fair_by`` shares its queue out (docs/guides/queues.md).
         """
         options = JobOptions(
             name=name,
@@ -97,6 +122,12 @@ class App(OpensItsStore, DefinesLoops):
             runs=None if runs is None else Runs(runs),
             memory_limit_mb=memory_limit_mb,
             retention=retention or Retention(),
+            dead_letter_queue=dead_letter_queue,
+            dead_letter_type=dead_letter_type,
+            limits=(*several(rate), *several(concurrency)),
+            order_by=None if order_by is None else order_of(order_by),
+            fair_by=fair_by,
+            breaker=breaker,
         )
         return JobDecorator(self, options)
 
@@ -179,16 +210,24 @@ class App(OpensItsStore, DefinesLoops):
         Afterwards ``await app.wake(queue)`` starts the jobs at once; without it polling finds them.
         """
         refuse_members(requests)
+        refuse_parents(requests, NOT_WITHIN)
         for index, request in enumerate(requests):
             _refuse_more_than_inserting(index, request)
         opened = self._opened_sync()
         self._learn_types(opened, requests)
         jobs = drive(opened.operations.prepared(requests, opened.operations.now()))
+        if opened.operations.queue_engine.room_for(jobs) is not None:
+            msg = "a queue of bounded length takes more than one statement: use .using(tx=...) or enqueue"
+            raise InvalidInput(msg, field="queue")
         return styled(*opened.store.insert_statement(jobs), Style(style))
 
     async def wake(self, *queues: str) -> None:
         """Hints that there is work on these queues, for who has committed jobs by hand."""
         (await self.open()).store.wake(self.settings.namespace, frozenset(queues))
+
+    async def limits(self) -> "Sequence[LimitView]":
+        """All limits of the namespace, by name: those that programs declare and those that operators set."""
+        return await (await self.operations()).limits()
 
     async def schedules(self) -> "Sequence[Schedule]":
         """All schedules of the namespace, by id: those of ``app.schedule`` and those put while running."""
@@ -230,9 +269,12 @@ class App(OpensItsStore, DefinesLoops):
         """As ``signal``, for callers without an event loop."""
         self.portal.call(lambda: self.signal(job_id, name, payload, key=key))
 
-    async def operations(self) -> LocalOperations:
-        """Everything that can be asked of the engine, opened if need be."""
-        return (await self.open()).operations
+    async def operations(self, actor: str | None = None) -> LocalOperations:
+        """Everything that can be asked of the engine, opened if need be.
+
+        What operators do through it is put on record, as done by ``actor`` (default: the app's own).
+        """
+        return audited((await self.open()).operations, actor or self.actor)
 
     async def work(self) -> LocalWork:
         """A source of work for a worker of this process."""
@@ -260,9 +302,14 @@ class App(OpensItsStore, DefinesLoops):
                 namespace=self.settings.namespace,
                 lease_ms=told.lease_ms,
                 files=files,
+                aftermath=opened.operations.aftermath,
+                alert_functions=self.alert.functions,
             )
             told = replace(told, files=told.files or files, files_at=told.files_at or self.settings)
+            await self.limit.put_into(opened.operations)
+            await self.queue.put_into(opened.operations)
             await self.schedule.put_into(opened.operations)
+            await self.alert.put_into(opened.operations)
             async with Upkeep(chores), Worker(await self.work(), self.registry, told) as worker:
                 yield worker
 

@@ -10,12 +10,18 @@ HeadraceError
 │   ├── DuplicateJob        a live job holds the unique key
 │   ├── IdempotencyMismatch the same idempotency key came with another body
 │   ├── IllegalMove         e.g. cancel of a finished job, retry of a live one
+│   ├── NotADeadLetter      the job is live, ended well, or was dealt with before
 │   ├── BatchSealed         no member may be added to the batch any more
 │   ├── BatchClosed         all members of the batch have ended
+│   ├── EventLogOff         the namespace keeps no log of events
+│   ├── CursorTooOld        what comes after the cursor is not all kept any more
 │   └── StaleRegister       a register was changed meanwhile
 ├── NotFound
 │   ├── JobNotFound
+│   ├── AlertNotFound
 │   ├── ScheduleNotFound
+│   ├── LimitNotFound
+│   ├── BreakerNotFound
 │   ├── BatchNotFound
 │   └── FileNotFound
 ├── LeaseLost               the job has another holder now; nothing was written
@@ -136,12 +142,54 @@ class IllegalMove(Refused):
         super().__init__(f"cannot {operation} job {job_id}: it is {state}")
 
 
+class NotADeadLetter(Refused):
+    """The job is no failed job that waits to be dealt with: it is live, ended well, or was dealt with."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        self.job_id = job_id
+        self.state = state
+        super().__init__(f"job {job_id} is no dead letter: it is {state}, or somebody has dealt with it")
+
+
 class BatchSealed(Refused):
     """Members are added before a batch is sealed, later only by its own running members."""
 
 
 class BatchClosed(Refused):
     """All members of the batch have ended, so there is nothing left to cancel."""
+
+
+class EventLogOff(Refused):
+    """The namespace keeps no log of events: switch it on before you read it."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        super().__init__(
+            f"the event log of namespace {namespace!r} is off: `headrace events --keep 7d` or "
+            "`await app.keep_events()` switches it on"
+        )
+
+
+class CursorTooOld(Refused):
+    """Events after this cursor were trimmed, so going on would leave a gap. Begin again with ``oldest``."""
+
+    def __init__(self, cursor: str) -> None:
+        self.cursor = cursor
+        super().__init__(f"events after {cursor!r} are not all kept any more: begin again with 'oldest'")
+
+
+class QueueFull(Refused):
+    """A queue holds as many waiting jobs as it may, and drops none for newer ones."""
+
+    def __init__(self, queue: str, max_length: int, *, waiting: int, coming: int) -> None:
+        self.queue = queue
+        self.max_length = max_length
+        self.waiting = waiting
+        self.coming = coming
+        super().__init__(
+            f"queue {queue!r} takes at most {max_length} waiting jobs, holds {waiting} and cannot take "
+            f"{coming} more: try again later, enqueue fewer at once, or raise its max_length"
+        )
 
 
 class StaleRegister(Refused):
@@ -178,6 +226,30 @@ class ScheduleNotFound(NotFound):
     def __init__(self, schedule_id: str) -> None:
         self.schedule_id = schedule_id
         super().__init__(f"no schedule {schedule_id!r}")
+
+
+class LimitNotFound(NotFound):
+    """No limit of this name is defined in this namespace."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no limit {name!r} is defined")
+
+
+class BreakerNotFound(NotFound):
+    """No job type names this breaker, and nobody has opened it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no breaker {name!r}")
+
+
+class AlertNotFound(NotFound):
+    """No alert rule of this name in this namespace."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no alert rule {name!r}")
 
 
 class FileNotFound(NotFound):
@@ -270,11 +342,12 @@ class JobFailed(JobEnded):
 
 
 class JobCancelled(JobEnded):
-    """The job was cancelled."""
+    """The job was cancelled. ``reason`` says why, where nobody asked for it."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, reason: str = "") -> None:
         self.job_id = job_id
-        super().__init__(f"job {job_id} was cancelled")
+        self.reason = reason
+        super().__init__(f"job {job_id} was cancelled{reason and ': '}{reason}")
 
 
 class HandlerSignal(Exception):

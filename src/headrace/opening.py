@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from headrace.clock import Clock, StoreClock
+from headrace.engine.listeners import Listeners
 from headrace.engine.local import LocalOperations
 from headrace.engine.portal import Portal
 from headrace.engine.registry import Registry
@@ -32,6 +33,8 @@ class OpensItsStore:
         self.registry = registry
         self.portal = Portal()
         self.given_clock = clock
+        self.actor = "library"
+        self.listeners = Listeners()
         self._lock = threading.Lock()
         self._opened: Future[OpenedApp | None] | None = None
 
@@ -76,6 +79,8 @@ class OpensItsStore:
             opened, self._opened = self._opened, None
         if opened is not None and (found := await asyncio.wrap_future(opened)) is not None:
             await found.operations.batch_engine.checks.drained()
+            await self.listeners.drained()
+            self.listeners.detach()
             await found.store.close()
 
     async def _open(self) -> OpenedApp:
@@ -89,6 +94,7 @@ class OpensItsStore:
             await store.close()
             raise
         operations = LocalOperations(store, clock, namespace=self.settings.namespace, registry=self.registry)
+        self.listeners.attach(operations.aftermath)
         return OpenedApp(store=store, clock=clock, operations=operations)
 
     def _opened_sync(self) -> OpenedApp:

@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from headrace.core import history, place
 from headrace.core.backoff import Backoff, Jitter
+from headrace.core.dead import is_dead_letter
 from headrace.core.decide import decide, decide_report
 from headrace.core.job import Job, Transition
 from headrace.core.outcomes import (
     CancelAsked,
     Crashed,
+    DealtWith,
+    Dropped,
     Event,
+    RedriveAsked,
     Released,
     Rescued,
     RetryAsked,
@@ -28,7 +32,7 @@ from headrace.core.policy import ErrorClass, Policy, Retention
 from headrace.core.states import MOVES, State
 from headrace.core.unique import OnConflict, Unique, Until
 from headrace.core.wire import job_to_json
-from headrace.errors import IllegalMove
+from headrace.errors import IllegalMove, NotADeadLetter
 from tests.builders import LEASE, NOW, a_failure, a_job, a_pending, after_transition, an_error
 
 EDGES = {(origin, target) for (origin, _), target in MOVES.items()}
@@ -82,6 +86,9 @@ happenings = st.one_of(
     st.just(TIME_OUT_NOTED),
     st.just(CancelAsked()),
     st.just(RetryAsked()),
+    st.just(RedriveAsked(priority=3, delay_ms=5_000)),
+    st.just(DealtWith()),
+    st.just(Dropped()),
     st.just(Signalled()),
     st.just(Unblocked()),
 )
@@ -105,7 +112,7 @@ class Walk:
             before = self.job
             try:
                 self.job = self._after(happening)
-            except IllegalMove:
+            except (IllegalMove, NotADeadLetter):
                 self.job = before
             self.steps.append((before, self.job))
         return self
@@ -130,7 +137,9 @@ def decision(job: Job, happening, policy: Policy, now: int) -> Transition:
     match happening:
         case (str(), event):
             return decide_report(job, event, None, policy=policy, now=now, rng=rng)
-        case Rescued() | CancelAsked() | RetryAsked() | Unblocked():
+        case (
+            Rescued() | CancelAsked() | RetryAsked() | RedriveAsked() | DealtWith() | Dropped() | Unblocked()
+        ):
             return decide(job, happening, policy=policy, now=now, rng=rng)
         case _:
             started = None if job.placement.started_at is None else job.placement.started_at + 1
@@ -277,3 +286,16 @@ def test_c20_rank_is_kept_when_a_job_is_given_back_at_once(waited, ran, priority
 def counters(job: Job) -> list[int]:
     placed = job.placement
     return [placed.starts, placed.failures, placed.crashes, placed.releases, placed.snoozes]
+
+
+@given(walks)
+def test_c44_dead_letter_stays_until_it_is_retried_or_dealt_with(walk):
+    for before, after in walk.steps:
+        if is_dead_letter(before) and not is_dead_letter(after):
+            reopened = (
+                after.state is State.PENDING and after.placement.generation > before.placement.generation
+            )
+            dealt_with = after.placement == replace(before.placement, erase_at=after.placement.erase_at)
+            assert reopened or dealt_with
+        if before.state is State.FAILED and after.state is State.FAILED:
+            assert before.placement.erase_at in {None, after.placement.erase_at}

@@ -15,8 +15,13 @@ from tests.crash.experiments import (
     e11_sqlite_contention,
     e12_disk,
     e14_schedules,
+    e15_batches,
+    e16_uniqueness,
     e17_order,
+    e18_limits,
+    e19_retention,
     e29_old_snapshot,
+    e30_flows,
 )
 from tests.crash.kit.experiment import EXPERIMENTS
 
@@ -33,8 +38,13 @@ MODULES: Final = (
     e11_sqlite_contention,
     e12_disk,
     e14_schedules,
+    e15_batches,
+    e16_uniqueness,
     e17_order,
+    e18_limits,
+    e19_retention,
     e29_old_snapshot,
+    e30_flows,
 )
 
 __all__ = ["EXPERIMENTS", "MODULES"]

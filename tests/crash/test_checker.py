@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from headrace.core.job import AttemptOutcome, Job
+from headrace.core.outcomes import RetryAsked
 from headrace.core.states import State
 from headrace.stores.open import open_store
-from tests.builders import NOW, a_failure, a_job, claim, claimed, enqueue, read, settle
+from tests.builders import NOW, a_failure, a_job, claim, claimed, enqueue, happen, read, settle
 from tests.crash.kit.checker import checked
 from tests.crash.kit.dump import Dump, dumped
 from tests.crash.kit.history import History
@@ -178,3 +179,33 @@ async def test_more_starts_than_promised_are_found(run):
     run.change(replace(run.job, placement=placement, fence=99))
 
     assert run.numbers() == {"I6"}
+
+
+@pytest.fixture
+async def retried(tmp_path):
+    """A sound run of one job that failed for good, was retried by hand, and completed."""
+    store = await open_store("sqlite://")
+    job = await claimed(store, a_job(max_attempts=1))
+    await settle(store, job, a_failure())
+    await happen(store, await read(store, job.id), RetryAsked())
+    await settle(store, await claim_again(store, job.id, NOW))
+    dump = await dumped(store)
+    await store.close()
+    return Run(tmp_path, dump, job.id)
+
+
+async def test_sound_run_with_a_retry_by_hand_has_no_violation(retried):
+    assert retried.job.placement.generation == 2
+    assert retried.numbers() == set()
+
+
+async def test_more_starts_than_the_claims_of_all_generations_are_found(retried):
+    retried.tell(Phase.START, 2)
+
+    assert retried.numbers() == {"I3", "I5"}
+
+
+async def test_starts_that_leave_no_claim_for_the_first_generation_are_found(retried):
+    retried.change(replace(retried.job, placement=replace(retried.job.placement, starts=2)))
+
+    assert "I6" in retried.numbers()

@@ -175,7 +175,7 @@ def test_c22_loop_that_must_be_isolated_runs_alone_in_its_worker_and_never_in_a_
     @app.job()
     def plain() -> None: ...
 
-    children = Processes(WorkerSettings(app_path="module:app"), print, print)
+    children = Processes(WorkerSettings(app_path="module:app"), print, print, bool)
 
     assert children.knows(app.registry.get("plain"))
     assert not children.knows(app.registry.get("loop.events"))

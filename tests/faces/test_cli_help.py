@@ -7,13 +7,24 @@ import sys
 
 import pytest
 
-from headrace.cli import BATCH_COMMANDS, COMMANDS, FILE_COMMANDS, SCHEDULE_COMMANDS
+from headrace.cli import (
+    ALERT_COMMANDS,
+    BATCH_COMMANDS,
+    COMMANDS,
+    DEAD_COMMANDS,
+    FILE_COMMANDS,
+    LIMIT_COMMANDS,
+    SCHEDULE_COMMANDS,
+)
 
 ALL = [
     *COMMANDS,
     *(f"files {name}" for name in FILE_COMMANDS),
     *(f"schedules {name}" for name in SCHEDULE_COMMANDS),
     *(f"batches {name}" for name in BATCH_COMMANDS),
+    *(f"dead {name}" for name in DEAD_COMMANDS),
+    *(f"alerts {name}" for name in ALERT_COMMANDS),
+    *(f"limits {name}" for name in LIMIT_COMMANDS),
 ]
 HEAVY = (
     "pydantic",
@@ -46,7 +57,11 @@ def test_help_lists_every_command(headrace):
     ran = headrace("--help")
 
     assert ran.code == 0
-    assert [name for name in [*COMMANDS, "files", "schedules", "batches"] if f" {name} " not in ran.out] == []
+    assert [
+        name
+        for name in [*COMMANDS, "files", "schedules", "batches", "dead", "alerts", "limits"]
+        if f" {name} " not in ran.out
+    ] == []
 
 
 @pytest.mark.parametrize("command", ALL)

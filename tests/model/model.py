@@ -66,6 +66,8 @@ class Model:
         if receipt is not None and receipt.key in self.receipts:
             job_id, body, until = self.receipts[receipt.key]
             if until > now:
+                if receipt.body is None and new.on_conflict is OnConflict.REJECT:
+                    raise Refused
                 if None not in (body, receipt.body) and body != receipt.body:
                     raise Refused
                 return Inserted(kind=InsertKind.EXISTING, job_id=job_id)

@@ -8,6 +8,7 @@ import re
 import apsw
 import pytest
 
+from headrace.core.job import WAITED_ON
 from headrace.core.states import State
 from headrace.stores.sqlite.rows import placement_columns
 from headrace.stores.sqlite.statements import integers, queries, texts, with_rows
@@ -24,15 +25,22 @@ LOOK = {
     "unique_key": "key-50", "tag": "tag-1", "before": 2**62, "look": 200, "limit": 50,
 }  # fmt: skip
 LANES = {"namespace": "default", "lanes": texts(["a"]), "now": NOW, "limit": 9}
+LANE = {"namespace": "default", "lane": "a", "queue": "queue-0", "limit": 9}
+ORDER = {"now": NOW, "of_batches": "batch:%", "passing": "pass"}
+ALIKE = {"type": "y", "wished": None, "spared": integers([0]), "ahead": 9}
 MARKS = {"state": "x", "lease_until": 1, "worker": "w", "now": 1}
 OF_TYPE = {"namespace": "default", "state": "x", "type": "y"}
 RECORDS = {"namespace": "d", "kind": "k", "at": 1, "key": "", "limit": 9}
 MEMBERS = {"namespace": "default", "batch": "batch-50"}
 TYPES = {"types": texts(["type-1", "type-2"])}
 SEQS = {"seqs": integers([1, 2, 3])}
+MARK = {"waited_on": WAITED_ON}
 IDS = {"ids": texts(["a", "b"])}
 
-WHOLE_TABLE = re.compile(r"SCAN (job|body|note|line|trail|step|signal|tag|record|receipt|register)\b")
+WHOLE_TABLE = re.compile(
+    r"SCAN (job|body|edge|waiting|lane|slot|note|line|trail|step|signal|tag|record|receipt|register)"
+    r"\b(?! VIRTUAL)"
+)
 
 PLANS = [
     ("claim", "next_level", {**HERE, "above": 100}, "job_due"),
@@ -43,6 +51,9 @@ PLANS = [
     ("claim", "park_types", LEVEL | TYPES | {"lowest": 0, "lane_prefix": "type:"}, "job_due"),
     ("claim", "unpark_types", LANES, "job_parked"),
     ("claim", "unpark_known", {"since": 0, "lane_prefix": "type:", "now": NOW, "limit": 9}, "job_parked"),
+    ("chunks", "due_messages_in_level", LEVEL | {"type": "type-1"}, "job_due"),
+    ("chunks", "due_messages_below", LEVEL | {"type": "type-1"}, "job_due"),
+    ("standing", "ahead", LEVEL | {"rank": 5, "seq": 5}, "job_due"),
     ("claim", "mark_claimed", SEQS | MARKS, "PRIMARY KEY"),
     ("jobs", "is_held", {"id": "a", "namespace": "default", "fence": 1}, "job_id"),
     ("jobs", "holders", {"namespace": "default", "locks": texts(["a", "b"])}, "job_lock"),
@@ -61,9 +72,9 @@ PLANS = [
     ("reads", "find_of_tag", LOOK, "tag USING PRIMARY KEY"),
     ("reads", "parked", {"namespace": "default"}, "job_parked"),
     ("reads", "oldest_in_level", LEVEL, "job_due"),
-    ("notes", "erasable", {"now": NOW, "limit": 100}, "job_erase"),
+    ("notes", "erasable", {"now": NOW, "limit": 100} | MARK, "job_erase"),
     ("notes", "kept_oldest", OF_TYPE | {"keep": 9}, "job_ended"),
-    ("notes", "beyond", OF_TYPE | {"before": 9, "limit": 9}, "job_ended"),
+    ("notes", "beyond", OF_TYPE | {"before": 9, "limit": 9} | MARK, "job_ended"),
     ("notes", "delete_job", SEQS, "PRIMARY KEY"),
     ("notes", "delete_line", SEQS, "PRIMARY KEY"),
     ("batches", "batch_counts", MEMBERS, "job_batch_state"),
@@ -71,6 +82,9 @@ PLANS = [
     ("batches", "first_in_state", MEMBERS | {"state": "x"}, "job_batch_state"),
     ("batches", "first_in_lane", {"namespace": "default", "lane": "a"}, "job_parked"),
     ("batches", "has_ended_since", MEMBERS | {"at": 1}, "job_batch"),
+    ("dead", "dead_walk", LOOK | {"at": NOW, "since": 0}, "job_died"),
+    ("dead", "dead_counts", {"namespace": "default", "permanent": "x", "limit": 9}, "job_died"),
+    ("dead", "deaths_since", {"namespace": "default", "since": 1, "permanent": "x", "limit": 9}, "job_died"),
     ("batches", "newest_batches", {"namespace": "d", "before": "batch;", "limit": 9}, "PRIMARY KEY"),
     ("notes", "delete_step", SEQS, "sqlite_autoindex_step_1"),
     ("notes", "delete_signal", SEQS, "sqlite_autoindex_signal_1"),
@@ -79,15 +93,54 @@ PLANS = [
     ("steps", "forget_steps", {"seq": 1}, "sqlite_autoindex_step_1"),
     ("steps", "steps_of", {"seq": 1}, "step USING INDEX sqlite_autoindex_step_1"),
     ("steps", "signals_of", {"seq": 1}, "signal USING INDEX sqlite_autoindex_signal_1"),
+    ("lines", "head", {**HERE, "priority": 0, "lanes": texts(["a"])}, "job_due"),
+    ("lines", "out_of_line_in_level", LEVEL | {"tags_below": 1}, "job_due"),
+    ("lines", "parked_out_of_line", {**HERE, "tags_below": 1, "now": NOW, "limit": 9}, "job_parked"),
+    ("lines", "count_waiting", {**HERE, "limit": 9}, "job_due"),
+    ("lines", "oldest_waiting", {**HERE, "limit": 9}, "job_parked"),
+    ("lanes", "count_holders", LANE, "SEARCH job USING INTEGER PRIMARY KEY"),
+    ("lanes", "first_holders", LANE, "SEARCH job USING INTEGER PRIMARY KEY"),
+    ("lanes", "look_at_order", LANE | ORDER, "job_order (namespace=? AND order_lane=? AND <expr>=?)"),
+    ("lanes", "holder_of_key", LANE | ORDER, "job_order (namespace=? AND order_lane=? AND <expr>=?)"),
+    ("lanes", "best_parked", LANE | HERE, "job_parked (namespace=? AND parked_on=? AND queue=?)"),
+    ("lanes", "is_waited_for", LANE, "job_parked"),
+    ("lanes", "count_parked", LANE, "job_parked"),
+    ("lanes", "first_parked", LANE, "job_parked"),
+    ("lanes", "first_parked_in_turn", LANE, "job_parked"),
+    ("lanes", "queues_of_lane", LANE, "job_parked"),
+    ("lanes", "next_lane", LANE, "job_parked"),
+    ("lanes", "park_alike", LANE | LEVEL | ALIKE, "job_due"),
+    ("lanes", "bring_back", LANE | LEVEL, "job_parked (namespace=? AND parked_on=? AND queue=?)"),
+    ("lanes", "bring_back_turn", LANE | {"now": NOW, "seq": 1}, "PRIMARY KEY"),
+    ("lanes", "drop_slots", LANE, "SEARCH job USING INTEGER PRIMARY KEY"),
+    ("lanes", "forget_lane", LANE | {"tat": 1}, "job_parked"),
+    ("lanes", "lanes", {"namespace": "default", "keys": texts(["a"])}, "PRIMARY KEY"),
+    ("lanes", "lanes_after", {"namespace": "", "key": "", "limit": 9}, "PRIMARY KEY"),
+    ("notes", "delete_edge", SEQS, "SEARCH edge USING PRIMARY KEY"),
+    ("flows", "seqs_of", IDS | {"namespace": "default"}, "job_id"),
+    ("flows", "mark_waited_on", SEQS | {"mark": 1}, "PRIMARY KEY"),
+    ("flows", "children_of", {"parents": integers([1, 2]), "after": 0, "limit": 9}, "edge_parent"),
+    ("flows", "ready", SEQS | {"state": "x"}, "SEARCH edge USING PRIMARY KEY"),
+    ("flows", "policies_of", SEQS, "SEARCH edge USING PRIMARY KEY"),
+    ("flows", "failed_parents", SEQS | {"state": "x"}, "SEARCH edge USING PRIMARY KEY"),
+    ("flows", "waiting", {"after": 0, "limit": 9, "state": "x"}, "SEARCH waiting USING INTEGER PRIM"),
+    ("flows", "end_waiting", SEQS, "SEARCH waiting USING INTEGER PRIMARY KEY"),
+    ("flows", "parents_of", {"namespace": "d", "id": "a", "after": 0, "limit": 9}, "job_id"),
+    ("flows", "edges_of", SEQS | {"limit": 9}, "edge_parent"),
     ("plumbing", "newest_records", RECORDS, "record_newest"),
     ("plumbing", "trim_records", {"now": NOW, "limit": 9}, "record_until"),
     ("plumbing", "trim_receipts", {"now": NOW, "limit": 9}, "receipt_until"),
     ("plumbing", "due_registers", {"kind": "schedule", "now": NOW, "limit": 9}, "register_due"),
     ("plumbing", "scan_registers", {"namespace": "d", "prefix": "a", "end": "b"}, "PRIMARY KEY"),
 ]  # fmt: skip
+LOOKED_AT = (
+    "batches", "chunks", "claim", "flows", "jobs", "lanes", "lines", "notes", "plumbing", "reads", "standing",
+    "steps",
+)  # fmt: skip
 SORTED_BY_INDEX = {
-    "claimable_in_level", "claimable_below", "find_live", "find_ended", "expired", "erasable",
-    "due_registers",
+    "claimable_in_level", "claimable_below", "due_messages_in_level", "due_messages_below",
+    "out_of_line_in_level", "find_live", "find_ended", "expired", "erasable", "due_registers",
+    "dead_walk",
 }  # fmt: skip
 
 
@@ -128,15 +181,20 @@ def test_placements_are_written_by_primary_key(db):
 def test_every_query_of_jobs_is_looked_at():
     reads_jobs = re.compile(r"\b(from|update|join) job\b")
 
-    asked = {
-        name
-        for file in ("batches", "claim", "jobs", "reads", "notes", "plumbing", "steps")
-        for name, query in queries(file).items()
-        if reads_jobs.search(query)
-    }
+    asked = {name for file in LOOKED_AT for name, query in queries(file).items() if reads_jobs.search(query)}
 
-    parts = {"claimable_columns"}
-    by_seq = {"next_seq", "replace_job", "write_placement"}
+    parts = {
+        "last_live_parent",
+        "not_needed_by_child",
+        "claimable_columns",
+        "due_messages",
+        "begun_of_key",
+        "live_of_key",
+        "parked_on_lane",
+    }
+    by_seq = {
+        "next_seq", "replace_job", "write_placement", "write_slot_key", "write_order_lane", "park_picked",
+    }  # fmt: skip
     assert asked == {name for _, name, _, _ in PLANS if name in asked} | parts | by_seq
 
 

@@ -163,13 +163,22 @@ async def test_usual_chores_all_run(store: Store):
     assert names == {
         "rescue",
         "unpark",
+        "open_lanes",
+        "forget_lanes",
         "prune_jobs",
         "prune_beyond_count",
         "trim_records",
+        "trim_events",
+        "free_children",
         "fire_schedules",
         "close_batches",
         "forget_batches",
         "loops",
+        "dead_letter_queues",
+        "alerts",
+        "put_in_line",
+        "forget_lines",
+        "breakers",
     }
 
 

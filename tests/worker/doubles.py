@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from headrace.clock import Clock
+from headrace.core.flow import Parent
 from headrace.core.job import Job
 from headrace.core.outcomes import Report
 from headrace.core.request import EnqueueRequest
@@ -88,6 +89,10 @@ class Unreliable:
     async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
         self._check("enqueue")
         return await self._inner.enqueue(parent, requests)
+
+    async def parents(self, holder: Holder) -> tuple[Parent, ...]:
+        self._check("parents")
+        return await self._inner.parents(holder)
 
     async def kept(self, holder: Holder) -> Kept:
         self._check("kept")

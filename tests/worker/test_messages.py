@@ -11,6 +11,7 @@ from headrace.errors import (
     IdempotencyMismatch,
     InvalidPayload,
     LeaseLost,
+    QueueFull,
     StoreFull,
     UnknownJobType,
 )
@@ -24,6 +25,7 @@ from headrace.worker.messages import error_in, error_out
         IdempotencyMismatch("k", "id"),
         InvalidPayload("count", (FieldError(pointer="/n", message="no number"),)),
         LeaseLost("id", 3),
+        QueueFull("emails", 10, waiting=9, coming=2),
         StoreFull("no space"),
     ],
     ids=lambda one: type(one).__name__,

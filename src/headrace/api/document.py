@@ -20,6 +20,7 @@ _REASONS: Final[Mapping[int, str]] = {
     413: "The body or one of its parts is too large.",
     415: "The body is not announced as JSON.",
     422: "Something in the request cannot be accepted; `errors` names it.",
+    429: "The queue holds as many waiting jobs as it may; try again later.",
     503: "The store does not answer, try again later.",
 }
 

@@ -54,7 +54,7 @@ IdempotencyKey = Annotated[
     responses=answers(
         shapes.EnqueuedAnswer,
         {"success": True, "jobId": JOB_ID, "message": ENQUEUED},
-        *(400, 409, 413, 415, 422),
+        *(400, 409, 413, 415, 422, 429),
         status=201,
     )
     | {
@@ -79,7 +79,7 @@ async def enqueue_job(
     "/jobs/bulk",
     summary="Enqueue many jobs",
     status_code=201,
-    responses=answers(shapes.BulkAnswer, _BULK, *(400, 409, 413, 415, 422), status=201)
+    responses=answers(shapes.BulkAnswer, _BULK, *(400, 409, 413, 415, 422, 429), status=201)
     | {
         200: {
             "model": shapes.BulkAnswer,

@@ -20,10 +20,16 @@ COMMANDS: Final = {
     "enqueue": ("headrace.cli.enqueue:enqueue", "Enqueue a job."),
     "jobs": ("headrace.cli.jobs:jobs", "List jobs, newest first."),
     "job": ("headrace.cli.jobs:job", "Show a job, send it a signal, or replay it."),
+    "explain": ("headrace.cli.explain:explain", "Say why a job has not run, and what to do about it."),
+    "flow": ("headrace.cli.flow:flow", "Draw a job with the jobs that wait for each other around it."),
     "cancel": ("headrace.cli.jobs:cancel", "Cancel waiting jobs, ask running ones to stop."),
     "retry": ("headrace.cli.jobs:retry", "Run failed or cancelled jobs again."),
-    "queues": ("headrace.cli.queues:queues", "List queues; pause or resume them."),
+    "queues": ("headrace.cli.queues:queues", "List queues; pause, resume or bound them."),
+    "shares": ("headrace.cli.shares:shares", "Show or change the weights of a fair queue."),
+    "breakers": ("headrace.cli.breakers:breakers", "List circuit breakers; open or close them."),
     "loops": ("headrace.cli.loops:loops", "List loops; stop, start or ping them."),
+    "events": ("headrace.cli.events:events", "Show what happened to jobs, or follow along."),
+    "audit": ("headrace.cli.audit:audit", "List who did what, newest first."),
     "migrate": ("headrace.cli.migrate:migrate", "Make the store's tables, or bring them up to date."),
     "doctor": ("headrace.cli.doctor:doctor", "Show settings, the store's health and what needs looking at."),
     "demo": ("headrace.cli.demo:demo", "Run jobs through every part of the system and explain them."),
@@ -47,6 +53,26 @@ BATCH_COMMANDS: Final = {
     "show": ("headrace.cli.batches:show", "Show a batch and how far it is."),
     "cancel": ("headrace.cli.batches:cancel", "Cancel waiting members, ask running ones to stop."),
     "retry": ("headrace.cli.batches:retry", "Run all failed members again."),
+}
+LIMIT_COMMANDS: Final = {
+    "list": ("headrace.cli.limits:list_limits", "List limits of programs and operators."),
+    "show": ("headrace.cli.limits:show", "Show a limit and who holds and awaits it."),
+    "set": ("headrace.cli.limits:set_limit", "Set how many jobs run at once, how often they start."),
+    "reset": ("headrace.cli.limits:reset", "Let the code's own limit count again."),
+}
+DEAD_COMMANDS: Final = {
+    "list": ("headrace.cli.dead:list_dead", "List dead letters, the latest death first."),
+    "show": ("headrace.cli.dead:show", "Show a failed job with its errors."),
+    "redrive": ("headrace.cli.redrive:redrive", "Run dead letters again."),
+    "discard": ("headrace.cli.redrive:discard", "Give dead letters up."),
+    "queues": ("headrace.cli.dead:queues", "List or change the dead-letter queues of queues."),
+}
+ALERT_COMMANDS: Final = {
+    "list": ("headrace.cli.alerts:list_alerts", "List alert rules, and what they tell of."),
+    "add": ("headrace.cli.alerts:add", "Make an alert rule, or change one."),
+    "silence": ("headrace.cli.alerts:silence", "Have a rule tell nothing for a while."),
+    "test": ("headrace.cli.alerts:send_test", "Send a test alert to the targets of a rule."),
+    "remove": ("headrace.cli.alerts:remove", "Remove an alert rule."),
 }
 EPILOGUE: Final = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 not found, 4 the store is not "
@@ -83,6 +109,18 @@ def make_app() -> App:
     for name, (target, help_text) in BATCH_COMMANDS.items():
         batches.command(target, name=name, help=help_text)
     app.command(batches)
+    limits = App(name="limits", help="List, show, set and reset limits.", sort_key=len(COMMANDS) + 3)
+    for name, (target, help_text) in LIMIT_COMMANDS.items():
+        limits.command(target, name=name, help=help_text)
+    app.command(limits)
+    dead = App(name="dead", help="List, show, redrive and discard failed jobs.", sort_key=len(COMMANDS) + 4)
+    for name, (target, help_text) in DEAD_COMMANDS.items():
+        dead.command(target, name=name, help=help_text)
+    app.command(dead)
+    alerts = App(name="alerts", help="List, add, silence and test alert rules.", sort_key=len(COMMANDS) + 5)
+    for name, (target, help_text) in ALERT_COMMANDS.items():
+        alerts.command(target, name=name, help=help_text)
+    app.command(alerts)
     app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType]
         help="Install shell completion (bash, zsh, fish)."
     )
@@ -134,9 +172,12 @@ def complain(message: str) -> None:
 
 
 __all__ = [
+    "ALERT_COMMANDS",
     "BATCH_COMMANDS",
     "COMMANDS",
+    "DEAD_COMMANDS",
     "FILE_COMMANDS",
+    "LIMIT_COMMANDS",
     "SCHEDULE_COMMANDS",
     "complain",
     "main",

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from headrace.api.views import history_to_json, kept_to_json, line_to_json
 from headrace.cli.exits import Exit, exit_of, one_line
+from headrace.cli.job_log import follow_log, show_log
 from headrace.cli.opening import existing, wait_for
 from headrace.cli.options import AsJson, Url
 from headrace.cli.show import on_terminal, print_facts, print_json, print_line, print_table
@@ -85,7 +86,7 @@ def jobs(  # noqa: PLR0913 - one parameter per option
     return Exit.DONE
 
 
-def job(
+def job(  # noqa: PLR0913 - one parameter per option
     job_id: Annotated[str, Parameter(help="The id, as `headrace jobs` and `headrace enqueue` print it.")],
     /,
     *words: Annotated[str, Parameter(help="Nothing to show it; `signal NAME [PAYLOAD]` or `replay`.")],
@@ -96,6 +97,17 @@ def job(
     key: Annotated[
         str | None, Parameter(help="With `signal`: sending it again with the same key does nothing.")
     ] = None,
+    log: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Show only what its handlers logged.")
+    ] = False,
+    follow: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Show its latest log lines, and those to come until it ends.",
+        ),
+    ] = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> int:
@@ -104,17 +116,25 @@ def job(
     async def run() -> None:
         async with existing(url) as app:
             engine = await app.operations()
+            if log or follow:
+                if words or (log and follow):
+                    raise InvalidInput("--log and --follow each stand alone")
+                await (follow_log if follow else show_log)(engine, job_id, as_json=as_json)
+                return
             if words or from_step is not None or key is not None:
                 done = await act_on(engine, job_id, words or ("",), from_step=from_step, key=key)
                 _print_done(done, as_json=as_json)
                 return
-            found = job_to_json(await engine.job(job_id))
+            job = await engine.job(job_id)
+            found = job_to_json(job)
+            if not job.placement.terminal:
+                found["why"] = (await engine.explain(job_id)).sentence
             history = await engine.history(job_id)
             lines = await engine.log_lines(job_id)
             kept = await engine.steps(job_id)
         if as_json:
-            log: list[Json] = [line_to_json(line) for line in lines]
-            print_json({"job": found, **history_to_json(history), **kept_to_json(kept), "log": log})
+            logged: list[Json] = [line_to_json(line) for line in lines]
+            print_json({"job": found, **history_to_json(history), **kept_to_json(kept), "log": logged})
         else:
             _print_job(found, history, lines, kept)
 

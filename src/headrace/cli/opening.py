@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib
+import os
+import pwd
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -89,7 +91,17 @@ async def existing(url: str | None) -> AsyncGenerator[App]:
     if missing is not None:
         raise NotFound(f"{missing}, or name another with --url")
     async with App(settings=settings) as app:
+        app.actor = operator()
         yield app
+
+
+def operator() -> str:
+    """Who runs this command, for the record: the user of this process, whatever the environment says."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"cli:{name}"
 
 
 async def what_is_missing(url: str) -> str | None:

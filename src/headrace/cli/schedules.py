@@ -8,7 +8,7 @@ from headrace.api.fields import enqueue_request
 from headrace.api.schedule_views import rule_text, schedule_to_json
 from headrace.cli.enqueue import read_payload
 from headrace.cli.exits import Exit
-from headrace.cli.opening import app_for, existing, wait_for
+from headrace.cli.opening import app_for, existing, operator, wait_for
 from headrace.cli.options import AppPath, AsJson, Url
 from headrace.cli.show import print_json, print_line, print_table
 from headrace.core import wire
@@ -109,7 +109,8 @@ def add(  # noqa: PLR0913 - one parameter per option
 
     async def run() -> None:
         async with app_for(app, url) as opened:
-            made = await (await opened.operations()).put_schedule(schedule_id, timing, request)
+            engine = await opened.operations(operator())
+            made = await engine.put_schedule(schedule_id, timing, request)
         _print_one(made, as_json=as_json)
 
     wait_for(run)

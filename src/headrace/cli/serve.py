@@ -64,7 +64,7 @@ async def serve_app(app: App, listening: Listening, plan: WorkerPlan | None) -> 
     """Serves until a signal comes, or until the worker needs a new process."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app)
-        server = Server(_config(await app.operations(), listening), lambda: _say(listening.url))
+        server = Server(_config(await app.operations("http"), listening), lambda: _say(listening.url))
         await stack.enter_async_context(await made_upkeep(app, plan or WorkerPlan()))
         worker = None if plan is None else await stack.enter_async_context(made_worker(app, plan))
         if worker is not None:

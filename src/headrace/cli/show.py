@@ -17,6 +17,12 @@ def print_json(value: object) -> None:
     print_line(safe)
 
 
+def print_json_line(value: object) -> None:
+    """Prints a JSON value on one line, for whoever reads line by line."""
+    text = json.dumps(value, ensure_ascii=False)
+    print_line("".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text))
+
+
 def print_table(
     columns: Sequence[str], rows: Sequence[Row], *, empty: str = "none", spare: Sequence[str] = ()
 ) -> None:

@@ -90,13 +90,18 @@ async def made_worker(app: App, plan: WorkerPlan) -> AsyncGenerator[Worker]:
 async def made_upkeep(app: App, plan: WorkerPlan) -> Upkeep:
     """The chores over an opened App, whose schedules are put. Several processes may do them at once."""
     opened = await app.open()
+    await app.limit.put_into(opened.operations)
+    await app.queue.put_into(opened.operations)
     await app.schedule.put_into(opened.operations)
+    await app.alert.put_into(opened.operations)
     chores = usual_chores(
         opened.store,
         opened.clock,
         namespace=app.settings.namespace,
         lease_ms=lease_ms(app, plan),
         files=kept_files(app.settings, opened.store, opened.clock),
+        aftermath=opened.operations.aftermath,
+        alert_functions=app.alert.functions,
     )
     return Upkeep(chores)
 

@@ -76,6 +76,7 @@ class Callback:
     backoff: str | None = None
     delay_ms: int = 0
     due_at: int = 0
+    lane: str | None = None
     tags: tuple[str, ...] = ()
 
 
@@ -136,6 +137,11 @@ class BatchState:
         """Where retried members of a sequential batch wait for their turn."""
         return PREFIX + self.id
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all its members have ended, and none has been retried since."""
+        return self.phase in {Phase.CLOSING, Phase.CLOSED}
+
     def next_look(self, now: int) -> int | None:
         """When the sweep looks at it again. None: it is closed, and nothing needs its members any more."""
         match self.phase:
@@ -171,7 +177,7 @@ class BatchState:
 
         Raises BatchClosed if all its members have ended.
         """
-        if self.phase in {Phase.CLOSING, Phase.CLOSED}:
+        if self.is_over:
             raise BatchClosed(f"batch {self.id} is {self.phase}: there is nothing left to cancel")
         first = now if self.cancelled_at is None else self.cancelled_at
         return replace(self, phase=Phase.SEALED, cancelled_at=first)
@@ -289,6 +295,7 @@ def _callback_job(batch: BatchState, callback: Callback, namespace: str, now: in
         max_crashes=callback.max_crashes,
         timeout_ms=callback.timeout_ms,
         backoff=callback.backoff,
+        lane=callback.lane,
         tags=(*callback.tags, CALLBACK_TAG + batch.id),
     )
     placement = Placement(

@@ -36,6 +36,8 @@ def _check(on: On, request: EnqueueRequest) -> None:
     if request.unique is not None or request.idempotency_key is not None:
         msg = f"{on} comes once per generation by itself: give it no unique key and no idempotency key"
         raise InvalidInput(msg, field=on)
+    if request.after or request.on_parent_failure is not None:
+        raise InvalidInput(f"{on} comes when all members have ended: leave after away", field=on)
     if request.batch_id is not None:
         raise InvalidInput(f"{on} is no member of a batch: leave its batch id away", field=on)
     if len(request.tags) >= MAX_TAGS:

@@ -8,7 +8,7 @@ whichever way it ends.
 import json
 import random
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from headrace.core import place
 from headrace.core.backoff import stored_backoff
@@ -17,10 +17,14 @@ from headrace.core.outcomes import (
     MAX_MESSAGE_CHARS,
     CancelAsked,
     Crashed,
+    DealtWith,
+    Dropped,
     ErrorInfo,
     Event,
     Failed,
+    ParentFailed,
     Parked,
+    RedriveAsked,
     Released,
     Rescued,
     RetryAsked,
@@ -38,6 +42,9 @@ from headrace.core.states import State
 from headrace.core.wire import MAX_INSTANT_MS
 from headrace.errors import IllegalMove
 
+PARENT_FAILED: Final = "ParentFailed"
+"""The type of the error that a child bears which was cancelled because of a parent."""
+
 
 def decide(job: Job, event: Event, *, policy: Policy, now: int, rng: random.Random) -> Transition:
     """Decides what ``event`` makes of ``job``.
@@ -50,8 +57,16 @@ def decide(job: Job, event: Event, *, policy: Policy, now: int, rng: random.Rand
             return _cancel_asked(job, policy, now)
         case RetryAsked():
             return place.reopened(job, now)
+        case RedriveAsked(priority=priority, delay_ms=delay_ms):
+            return place.redriven(job, now, priority=priority, delay_ms=delay_ms)
+        case DealtWith():
+            return place.dealt_with(job, policy, now)
+        case Dropped():
+            return _dropped(job, policy, now)
         case Unblocked():
             return place.unblocked(job, now)
+        case ParentFailed():
+            return _parent_failed(job, event, policy, now)
         case Signalled():
             return place.signalled(job, now)
         case _:
@@ -98,7 +113,16 @@ def _attempt_ended(job: Job, event: Event, policy: Policy, ended: Ended, rng: ra
             return _crashed(job, error, policy, ended, rng)
         case Rescued():
             return _rescued(job, policy, ended, rng)
-        case CancelAsked() | RetryAsked() | Unblocked() | Signalled():
+        case (
+            CancelAsked()
+            | RetryAsked()
+            | RedriveAsked()
+            | DealtWith()
+            | Dropped()
+            | Unblocked()
+            | ParentFailed()
+            | Signalled()
+        ):
             raise IllegalMove(job.id, job.state, "end an attempt of")
         case _:
             assert_never(event)
@@ -112,6 +136,26 @@ def _cancel_asked(job: Job, policy: Policy, now: int) -> Transition:
             return place.marked_for_cancel(job, now)
         case State.COMPLETED | State.FAILED | State.CANCELLED:
             raise IllegalMove(job.id, job.state, "cancel")
+
+
+def _parent_failed(job: Job, event: ParentFailed, policy: Policy, now: int) -> Transition:
+    """The job never ran and never will: it is cancelled, and says why."""
+    if job.state is not State.BLOCKED:
+        raise IllegalMove(job.id, job.state, "unblock")
+    message = f"its parent {event.parent_id} ({event.parent_type}) is {event.state}"
+    error = ErrorInfo(type=PARENT_FAILED, message=message, error_class=ErrorClass.PERMANENT)
+    cancelled = place.cancelled(job, policy, Ended(at=now))
+    return replace(cancelled, placement=replace(cancelled.placement, error=error.dumps()))
+
+
+def _dropped(job: Job, policy: Policy, now: int) -> Transition:
+    """The job gives way to newer ones: it is cancelled, and says why."""
+    if job.state is not State.PENDING:
+        raise IllegalMove(job.id, job.state, "drop")
+    message = f"dropped for a newer job: queue {job.facts.queue!r} was full"
+    error = ErrorInfo(type="QueueFull", message=message)
+    cancelled = place.cancelled(job, policy, Ended(at=now))
+    return replace(cancelled, placement=replace(cancelled.placement, error=error.dumps()))
 
 
 def _failed(job: Job, event: Failed, policy: Policy, ended: Ended, rng: random.Random) -> Transition:
@@ -148,7 +192,7 @@ def _put_off(job: Job, event: Snoozed | Suspended, policy: Policy, ended: Ended)
         return _snoozed(job, event, policy, ended)
     # uses up no snooze: each sleep and wait is kept as a step, and a job keeps only so many of these
     ended = ended.with_outcome(AttemptOutcome.SNOOZED, _note(event.reason))
-    return place.released(job, ended, due_at=event.until)
+    return place.released(job, ended, due_at=max(event.until, ended.at))
 
 
 def _snoozed(job: Job, event: Snoozed, policy: Policy, ended: Ended) -> Transition:

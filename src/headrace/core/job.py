@@ -14,6 +14,12 @@ from headrace.core.value import value
 MIN_PRIORITY: Final = -2_097_152
 MAX_PRIORITY: Final = 2_097_152
 
+WAITED_ON: Final = 1 << 30
+"""What the revision of a job is raised by when the first other job begins to wait for it.
+
+So it cannot be missed by whoever decides on the job: under an older revision the decision is stale.
+"""
+
 
 class Priority(IntEnum):
     """Named tiers of priority. Any integer between -2,097,152 and 2,097,152 is allowed; higher runs first."""
@@ -158,6 +164,11 @@ class Job:
     def attempt(self) -> int:
         """The number of the running attempt, from 1: one more than the failures and crashes so far."""
         return self.placement.failures + self.placement.crashes + 1
+
+    @property
+    def waited_on(self) -> bool:
+        """Whether other jobs wait for this one, or did."""
+        return self.revision >= WAITED_ON
 
 
 @value

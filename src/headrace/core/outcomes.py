@@ -9,6 +9,7 @@ from typing import Final
 
 from headrace.core.backoff import Backoff
 from headrace.core.policy import ErrorClass
+from headrace.core.states import State
 from headrace.core.value import value
 
 MAX_MESSAGE_CHARS: Final = 4_000
@@ -127,6 +128,24 @@ class RetryAsked:
 
 
 @value
+class RedriveAsked:
+    """Somebody asks for a dead letter to run again, with another priority or later if that is said."""
+
+    priority: int | None = None
+    delay_ms: int = 0
+
+
+@value
+class DealtWith:
+    """Somebody discards a dead letter, or puts another job in its place."""
+
+
+@value
+class Dropped:
+    """A newer job takes the place of a waiting one, because its queue is full."""
+
+
+@value
 class Unblocked:
     """What the job waited for has come."""
 
@@ -136,7 +155,27 @@ class Signalled:
     """A signal was sent to a job that runs, or that waits for it."""
 
 
-Event = Outcome | Rescued | CancelAsked | RetryAsked | Unblocked | Signalled
+@value
+class ParentFailed:
+    """What the job waited for has ended, and this parent did not complete. ``state`` is the one it is in."""
+
+    parent_id: str
+    parent_type: str
+    state: State
+
+
+Event = (
+    Outcome
+    | Rescued
+    | CancelAsked
+    | RetryAsked
+    | RedriveAsked
+    | DealtWith
+    | Dropped
+    | Unblocked
+    | ParentFailed
+    | Signalled
+)
 
 
 @value

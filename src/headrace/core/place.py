@@ -6,11 +6,13 @@ Every function here keeps the rule that a terminal job has no due time, lease, l
 from dataclasses import replace
 from typing import Final
 
+from headrace.core.dead import is_dead_letter
 from headrace.core.job import Attempt, AttemptOutcome, Isolation, Job, Placement, Transition
 from headrace.core.policy import Policy
 from headrace.core.states import MOVES, Move, State
 from headrace.core.value import value
-from headrace.errors import IllegalMove
+from headrace.core.wire import MAX_INSTANT_MS
+from headrace.errors import IllegalMove, NotADeadLetter
 
 
 @value
@@ -156,6 +158,31 @@ def reopened(job: Job, now: int) -> Transition:
             error=old.error,
         )
     return Transition(job=job, placement=placement, attempt=attempt)
+
+
+def redriven(job: Job, now: int, *, priority: int | None, delay_ms: int) -> Transition:
+    """A dead letter that runs again, as a retry has it, unless asked otherwise. Raises NotADeadLetter."""
+    if not is_dead_letter(job):
+        raise NotADeadLetter(job.id, job.state)
+    again = reopened(job, now)
+    placement = again.placement
+    if priority is not None:
+        placement = replace(placement, priority=priority)
+    if delay_ms:
+        due = min(now + delay_ms, MAX_INSTANT_MS)
+        placement = replace(placement, rank=due, due_at=due)
+    return replace(again, placement=placement)
+
+
+def dealt_with(job: Job, policy: Policy, now: int) -> Transition:
+    """A dead letter that is none any more: it stays as it ended, and is erased after a while.
+
+    Raises NotADeadLetter.
+    """
+    if not is_dead_letter(job):
+        raise NotADeadLetter(job.id, job.state)
+    placement = replace(job.placement, erase_at=now + policy.retention.discarded_age_ms)
+    return Transition(job=job, placement=placement)
 
 
 def unblocked(job: Job, now: int) -> Transition:

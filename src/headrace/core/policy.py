@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, Self, cast
 
 from headrace.core.backoff import Backoff, Jitter, stored_backoff
+from headrace.core.breaker_rule import BreakerRule
 from headrace.errors import InvalidInput
 
 HOUR_MS: Final = 3_600_000
@@ -34,7 +35,8 @@ class ErrorClass(StrEnum):
 class Retention:
     """How long ended jobs stay. None means: no limit.
 
-    Failed jobs are dead letters and stay until somebody deals with them, unless a limit is set.
+    Failed jobs are dead letters and stay until somebody deals with them, unless a limit is set. One that was
+    dealt with stays for another ``discarded_age_ms``.
     """
 
     completed_age_ms: int | None = 7 * DAY_MS
@@ -42,6 +44,7 @@ class Retention:
     cancelled_age_ms: int | None = 7 * DAY_MS
     failed_age_ms: int | None = None
     failed_count: int | None = None
+    discarded_age_ms: int = 7 * DAY_MS
 
 
 DEFAULT_BACKOFF: Final = Backoff.exponential(2, cap=3600, jitter=Jitter.EQUAL)
@@ -56,7 +59,8 @@ class Policy:
     ``timeout_growth`` multiplies the limit after each time-out, up to ``timeout_cap_ms``.
     ``retry_after_cap_ms`` bounds what a remote ``Retry-After`` may ask for. ``max_crashes`` is at
     least 3, because a job runs isolated from its second crash on and only a crash while isolated
-    may fail it.
+    may fail it. ``dead_letter_queue`` gets a job of type ``dead_letter_type`` for each that failed.
+    ``breaker`` is what its jobs wait for while it is open.
     """
 
     max_attempts: int = 3
@@ -69,6 +73,9 @@ class Policy:
     timeout_growth: float = 1.0
     timeout_cap_ms: int = DAY_MS
     retry_after_cap_ms: int = DAY_MS
+    dead_letter_queue: str | None = None
+    dead_letter_type: str | None = None
+    breaker: BreakerRule | None = None
     retention: Retention = field(default_factory=Retention)
 
     def __post_init__(self) -> None:
@@ -96,6 +103,8 @@ class Policy:
         fields: dict[str, object] = {name: getattr(self, name) for name in _PLAIN}
         fields |= {name: getattr(self, name).to_json() for name in _BACKOFFS}
         fields["retention"] = {name: getattr(self.retention, name) for name in Retention.__slots__}
+        if self.breaker is not None:
+            fields["breaker"] = self.breaker.to_json()
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -108,6 +117,8 @@ class Policy:
         }
         kept: Mapping[str, Any] = raw.get("retention", {})
         fields["retention"] = Retention(**{k: v for k, v in kept.items() if k in Retention.__slots__})
+        if "breaker" in raw:
+            fields["breaker"] = BreakerRule.from_json(raw["breaker"])
         return cls(**fields)
 
 
@@ -119,6 +130,8 @@ _PLAIN: Final = (
     "timeout_growth",
     "timeout_cap_ms",
     "retry_after_cap_ms",
+    "dead_letter_queue",
+    "dead_letter_type",
 )
 _BACKOFFS: Final = {
     "backoff": DEFAULT_BACKOFF,

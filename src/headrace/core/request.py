@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.core.backoff import Backoff
-from headrace.core.ids import checked_name
+from headrace.core.flow import MAX_PARENTS, OnParentFailure
+from headrace.core.ids import checked_name, is_id
 from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY, Priority
 from headrace.core.policy import MAX_ATTEMPTS, MAX_DURATION_MS
-from headrace.core.unique import Unique, checked_key
+from headrace.core.unique import OnConflict, Unique, checked_key
 from headrace.core.wire import Json, checked_instant
+from headrace.core.wishes import Wishes
 from headrace.errors import InvalidInput, TooLarge
 
 MAX_TAGS: Final = 32
@@ -21,8 +23,12 @@ IDEMPOTENCY_WINDOW_MS: Final = 24 * 3_600_000
 class EnqueueRequest:
     """One job to enqueue. What is None comes from the job type.
 
+    The job waits for those that ``after`` names: jobs that are there, by their ids, and earlier requests of
+    the same call, by their positions in it. ``on_parent_failure`` says what it does where one of them fails.
+
     ``payload`` is a JSON value, or the JSON text that the job type made of a typed call
-    (``encoded=True``). ``delay_ms`` counts from store time; give it or ``due_at``, not both.
+    (``encoded=True``). ``delay_ms`` counts from store time; give it or ``due_at``, not both. ``wishes`` are
+    the lanes of the job; None: as the rules of its type find them in the payload.
     """
 
     type: str
@@ -39,6 +45,9 @@ class EnqueueRequest:
     idempotency_key: str | None = None
     batch_id: str | None = None
     tags: tuple[str, ...] = ()
+    wishes: Wishes | None = None
+    after: tuple[str | int, ...] = ()
+    on_parent_failure: OnParentFailure | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.type, "type")
@@ -54,7 +63,22 @@ class EnqueueRequest:
             msg = f"a job has at most {MAX_TAGS} tags"
             raise TooLarge(msg, field="tags")
         self._check_numbers()
+        if self.after:
+            self._check_parents()
         self._check_pairs()
+
+    def _check_parents(self) -> None:
+        if len(self.after) > MAX_PARENTS:
+            msg = f"a job waits for at most {MAX_PARENTS} others; put them into a batch, which calls back"
+            raise TooLarge(msg, field="after")
+        if any(not is_id(one) if isinstance(one, str) else one < 0 for one in self.after):
+            msg = "after names jobs by their ids, or earlier requests by their positions"
+            raise InvalidInput(msg, field="after")
+        if len(set(self.after)) < len(self.after):
+            raise InvalidInput("after names the same job twice", field="after")
+        if self.unique is not None and self.unique.on_conflict is OnConflict.REPLACE:
+            msg = "a job that waits for others cannot replace one that is due: leave on_conflict=replace away"
+            raise InvalidInput(msg, field="onConflict")
 
     def _check_numbers(self) -> None:
         if self.priority is not None and not MIN_PRIORITY <= self.priority <= MAX_PRIORITY:

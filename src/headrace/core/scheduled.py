@@ -14,6 +14,7 @@ from headrace.core.firing import Firing, firing
 from headrace.core.request import MAX_TAGS, EnqueueRequest
 from headrace.core.schedule import CatchUp, Cron, Every, Missed, Once, Rule, Timing
 from headrace.core.unique import OnConflict, Unique, Until
+from headrace.core.wishes import Wishes
 from headrace.errors import InvalidInput
 
 KIND: Final = "schedule"
@@ -141,6 +142,8 @@ def checked_request(request: EnqueueRequest) -> EnqueueRequest:
     if request.batch_id is not None:
         msg = "the job of a schedule cannot join a batch"
         raise InvalidInput(msg, field="batchId")
+    if request.after:
+        raise InvalidInput("the job of a schedule waits for its time only: leave after away", field="after")
     unique = request.unique
     if unique is not None and (unique.period_ms is not None or unique.on_conflict is OnConflict.REJECT):
         msg = (
@@ -215,6 +218,8 @@ def _rule_from_json(raw: Mapping[str, Any]) -> Rule:
 def _request_to_json(request: EnqueueRequest) -> dict[str, object]:
     told: dict[str, object] = {name: getattr(request, name) for name in _REQUEST}
     told["tags"] = list(request.tags)
+    if request.wishes is not None:
+        told["wishes"] = request.wishes.dumps()
     if request.backoff is not None:
         told["backoff"] = request.backoff.to_json()
     if request.unique is not None:
@@ -224,12 +229,13 @@ def _request_to_json(request: EnqueueRequest) -> dict[str, object]:
 
 
 def _request_from_json(raw: Mapping[str, Any]) -> EnqueueRequest:
-    backoff, unique = raw.get("backoff"), raw.get("unique")
+    backoff, unique, wishes = raw.get("backoff"), raw.get("unique"), raw.get("wishes")
     return EnqueueRequest(
         **{name: raw[name] for name in _REQUEST},
         encoded=True,
         tags=tuple(raw["tags"]),
         backoff=None if backoff is None else Backoff.from_json(backoff),
+        wishes=None if wishes is None else Wishes.loads(wishes),
         unique=None
         if unique is None
         else Unique(

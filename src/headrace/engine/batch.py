@@ -12,6 +12,7 @@ from headrace.core.filters import JobFilter, Page
 from headrace.core.job import Job
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
+from headrace.engine.flow import Flow, requests_of
 from headrace.engine.handle import Handle
 from headrace.engine.operations import Operations
 from headrace.errors import MisuseError
@@ -77,13 +78,14 @@ class Batch:
             raise MisuseError(msg)
         return self._id
 
-    async def add(self, *requests: EnqueueRequest) -> Sequence[Handle[Any]]:
+    async def add(self, *requests: EnqueueRequest | Flow) -> Sequence[Handle[Any]]:
         """Enqueues members, all or none, in order; they may start at once. One handle each.
 
         A request whose unique key or idempotency key stands for a job that is there already adds no member.
         Raises BatchSealed, and what ``app.enqueue_many`` raises.
         """
-        return await self._source.enqueue_many([replace(one, batch_id=self.id) for one in requests])
+        members = [replace(one, batch_id=self.id) for one in requests_of(requests)]
+        return await self._source.enqueue_many(members)
 
     async def seal(self) -> None:
         """Nobody but running members may add more. Once all members have ended, the callbacks come."""

@@ -10,11 +10,12 @@ from headrace.core.batch import Phase, back_in_line
 from headrace.core.decide import decide
 from headrace.core.filters import JobFilter, Page
 from headrace.core.job import Job, Transition
-from headrace.core.outcomes import CancelAsked, RetryAsked
+from headrace.core.outcomes import CancelAsked, RedriveAsked, RetryAsked
 from headrace.core.states import LIVE, State
+from headrace.engine.aftermath import Aftermath
 from headrace.engine.batch_closing import TRIES, Closing, swap_of, too_busy
 from headrace.engine.published import PublishedTypes
-from headrace.errors import DuplicateJob, IllegalMove, JobNotFound, StaleRegister
+from headrace.errors import DuplicateJob, IllegalMove, JobNotFound, NotADeadLetter, StaleRegister
 from headrace.stores.protocol import Applied, ApplyAnswer, Conflict, Stale, Store
 
 AT_ONCE: Final = 500
@@ -24,13 +25,20 @@ class Changes:
     """Changes the members of one namespace's batches, so many at once."""
 
     def __init__(
-        self, store: Store, clock: Clock, closing: Closing, *, namespace: str, published: PublishedTypes
+        self,
+        store: Store,
+        clock: Clock,
+        closing: Closing,
+        *,
+        published: PublishedTypes,
+        aftermath: Aftermath,
     ) -> None:
         self._store = store
         self._clock = clock
         self._closing = closing
-        self._namespace = namespace
+        self._namespace = aftermath.namespace
         self._published = published
+        self._aftermath = aftermath
         self._rng = random.Random()
 
     async def cancel_all(self, name: str) -> int:
@@ -44,13 +52,13 @@ class Changes:
         """Runs failed members again, but for those whose unique key is taken by now; returns how many."""
         count = 0
         async for jobs in self._pages(name, frozenset({State.FAILED})):
-            answers = await self._reopen(name, jobs)
+            answers = await self._reopen(name, jobs, RetryAsked())
             count += sum(isinstance(answer, Applied) for answer in answers.values())
         return count
 
-    async def retry(self, name: str, job: Job) -> None:
+    async def retry(self, name: str, job: Job, asked: RetryAsked | RedriveAsked) -> None:
         """Runs one failed or cancelled member again. Raises JobNotFound, IllegalMove, DuplicateJob."""
-        answers = await self._reopen(name, (job,))
+        answers = await self._reopen(name, (job,), asked)
         match answers.get(job.id):
             case Applied():
                 return
@@ -62,7 +70,9 @@ class Changes:
                     raise JobNotFound(job.id)
                 raise IllegalMove(job.id, found[job.id].state, "retry")
 
-    async def _reopen(self, name: str, jobs: Sequence[Job]) -> Mapping[str, ApplyAnswer]:
+    async def _reopen(
+        self, name: str, jobs: Sequence[Job], asked: RetryAsked | RedriveAsked
+    ) -> Mapping[str, ApplyAnswer]:
         """Retries members and writes the batch in the same op; an answer for each where it was legal."""
         answers: dict[str, ApplyAnswer] = {}
         waiting = jobs
@@ -72,7 +82,7 @@ class Changes:
                 await self._closing.finish(register, batch)  # it owes the callbacks of this generation
                 continue
             now = self._clock.now()
-            decided = await self._decided(waiting, RetryAsked(), now)
+            decided = await self._decided(waiting, asked, now)
             if not decided:
                 return answers
             if batch.sequential:
@@ -84,6 +94,7 @@ class Changes:
                 await self._closing.pause(attempt)
                 continue
             self._store.wake(self._namespace, frozenset(one.job.facts.queue for one in decided))
+            self._tell(decided, told)
             answers |= {one.job.id: answer for one, answer in zip(decided, told, strict=True)}
             waiting = [answer.job for answer in told if isinstance(answer, Stale)]
         raise too_busy((name,))
@@ -97,18 +108,26 @@ class Changes:
             if not decided:
                 return count
             told = await self._store.apply(decided, now=now)
+            self._tell(decided, told)
             count += sum(isinstance(answer, Applied) for answer in told)
             waiting = [answer.job for answer in told if isinstance(answer, Stale)]
         raise too_busy((name,))
 
+    def _tell(self, decided: Sequence[Transition], answers: Sequence[ApplyAnswer]) -> None:
+        pairs = zip(decided, answers, strict=True)
+        applied = [one for one, answer in pairs if isinstance(answer, Applied)]
+        self._aftermath.tell_of_parents(applied)
+        if self._aftermath.settled.heard:
+            self._aftermath.settled(applied)
+
     async def _decided(
-        self, jobs: Collection[Job], event: CancelAsked | RetryAsked, now: int
+        self, jobs: Collection[Job], event: CancelAsked | RetryAsked | RedriveAsked, now: int
     ) -> list[Transition]:
         """What the event makes of the jobs for which it is legal."""
         decided: list[Transition] = []
         for job in jobs:
             policy = await self._published.policy(job.facts.type, job.facts.version)
-            with suppress(IllegalMove):  # it ended, or runs again, meanwhile
+            with suppress(IllegalMove, NotADeadLetter):  # it ended, or runs again, meanwhile
                 decided.append(decide(job, event, policy=policy, now=now, rng=self._rng))
         return decided
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from headrace.clock import Clock
@@ -22,14 +23,18 @@ from headrace.core.batch import (
 from headrace.core.batch_request import NewBatch
 from headrace.core.batch_wire import BatchView, dump, load
 from headrace.core.filters import Page
+from headrace.core.flow import Edge
 from headrace.core.job import Job
+from headrace.core.outcomes import RedriveAsked, RetryAsked
 from headrace.core.request import EnqueueRequest
 from headrace.core.unique import OnConflict
+from headrace.engine.aftermath import Aftermath
 from headrace.engine.batch_changes import Changes
 from headrace.engine.batch_checks import Checks
 from headrace.engine.batch_closing import TRIES, Closing, swap_of, too_busy
 from headrace.engine.hints import ENDED_HINT
 from headrace.engine.published import PublishedTypes
+from headrace.engine.queues import Queues
 from headrace.errors import InvalidInput, StaleRegister, StoreError, WaitTimeout
 from headrace.stores.protocol import Holder, Inserted, NewJob, Store, Swap
 
@@ -41,16 +46,25 @@ Prepare = Callable[[Sequence[EnqueueRequest], int], Awaitable[Sequence[NewJob]]]
 class Batches:
     """The batches of one namespace. ``prepare`` makes checked jobs of requests."""
 
-    def __init__(
-        self, store: Store, clock: Clock, prepare: Prepare, *, namespace: str, published: PublishedTypes
+    def __init__(  # noqa: PLR0913 - what batches stand on
+        self,
+        store: Store,
+        clock: Clock,
+        prepare: Prepare,
+        *,
+        published: PublishedTypes,
+        aftermath: Aftermath,
+        queues: Queues,
     ) -> None:
+        namespace = aftermath.namespace
         self._store = store
         self._clock = clock
         self._prepare = prepare
         self._namespace = namespace
+        self._queues = queues
         self._rng = random.Random()
         self._closing = Closing(store, clock, namespace=namespace)
-        self._changes = Changes(store, clock, self._closing, namespace=namespace, published=published)
+        self._changes = Changes(store, clock, self._closing, published=published, aftermath=aftermath)
         self.checks = Checks(self._closing.check)
 
     async def create(self, new: NewBatch) -> BatchView:
@@ -65,7 +79,12 @@ class Batches:
                 return BatchView(state=batch, counts=Counts())
 
     async def insert(
-        self, jobs: Sequence[NewJob], *, now: int, parent: Holder | None = None
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        now: int,
+        parent: Holder | None = None,
+        edges: Sequence[Edge] = (),
     ) -> Sequence[Inserted]:
         """Inserts jobs of which some are members of batches, or none of them (C38).
 
@@ -73,6 +92,7 @@ class Batches:
         """
         wanted = {name for job in jobs if is_batch_id(name := job.facts.batch_id)}
         parents_batch = None if parent is None else await self._batch_of(parent)
+        insert = partial(self._store.insert, self._namespace)
         for attempt in range(TRIES):
             found = await self._closing.existing(wanted)
             for name, (_, batch) in found.items():
@@ -80,9 +100,10 @@ class Batches:
             swaps = [swap_of(register, batch, now) for register, batch in found.values()]
             in_turn = {name for name, (_, batch) in found.items() if batch.sequential}
             placed = [_in_line(job) if job.facts.batch_id in in_turn else job for job in jobs]
+            _refuse_waiting_twice(placed, in_turn, edges)
             try:
-                answers = await self._store.insert(
-                    self._namespace, placed, now=now, parent=parent, swaps=swaps
+                answers = await self._queues.insert(
+                    placed, partial(insert, placed, now=now, parent=parent, swaps=swaps, edges=edges)
                 )
             except StaleRegister:
                 await self._closing.pause(attempt)
@@ -99,15 +120,13 @@ class Batches:
     async def get(self, name: str) -> BatchView:
         """The batch and its numbers. Raises BatchNotFound."""
         _, batch = await self._closing.one(name)
-        counts = await self._store.batch_counts(self._namespace, (name,))
-        return BatchView(state=batch, counts=Counts.of(counts[name]))
+        (view,) = await self._views((batch,))
+        return view
 
     async def page(self, page: Page) -> tuple[Sequence[BatchView], str | None]:
         """A page of batches, newest first, and the next cursor."""
         registers, cursor = await self._store.newest_batches(self._namespace, page)
-        batches = [load(register.value) for register in registers]
-        counts = await self._store.batch_counts(self._namespace, [batch.id for batch in batches])
-        return [BatchView(state=one, counts=Counts.of(counts[one.id])) for one in batches], cursor
+        return await self._views([load(register.value) for register in registers]), cursor
 
     async def cancel(self, name: str) -> int:
         """Seals it, cancels members that wait and asks those that run to stop; returns how many there were.
@@ -130,11 +149,11 @@ class Batches:
         await self._look((name,))
         return count
 
-    async def retry_member(self, job: Job) -> None:
+    async def retry_member(self, job: Job, asked: RetryAsked | RedriveAsked) -> None:
         """Runs one failed or cancelled member again. Raises JobNotFound, IllegalMove, DuplicateJob."""
         name = job.facts.batch_id or ""
         try:
-            await self._changes.retry(name, job)
+            await self._changes.retry(name, job, asked)
         finally:
             await self._look((name,))
 
@@ -153,6 +172,24 @@ class Batches:
             await self._store.woken(
                 self._namespace, frozenset({ENDED_HINT}), timeout_ms=min(left, _WAIT_SLICE_MS)
             )
+
+    async def _views(self, batches: Sequence[BatchState]) -> Sequence[BatchView]:
+        """Batches with the numbers of their members.
+
+        These are read later, so a member may live by then that somebody has retried since: a batch that would
+        be closed and have live members is read again.
+        """
+        states = {one.id: one for one in batches}
+        while True:
+            counts = await self._store.batch_counts(self._namespace, list(states))
+            views = [BatchView(state=one, counts=Counts.of(counts[one.id])) for one in states.values()]
+            torn = [view.state.id for view in views if view.state.is_over and view.counts.live]
+            if not torn:
+                return views
+            again = {batch.id: batch for _, batch in (await self._closing.read(torn)).values()}
+            if all(states[name] == batch for name, batch in again.items()):
+                return views
+            states |= again
 
     async def _callbacks(self, new: NewBatch, now: int) -> tuple[Callback, ...]:
         given = new.callbacks
@@ -208,6 +245,16 @@ def _in_line(new: NewJob) -> NewJob:
     return replace(new, placement=in_line(new.placement))
 
 
+def _refuse_waiting_twice(jobs: Sequence[NewJob], in_turn: Collection[str], edges: Sequence[Edge]) -> None:
+    children = {edge.child for edge in edges}
+    for index, job in enumerate(jobs):
+        if job.facts.batch_id in in_turn and job.facts.id in children:
+            msg = "a member of a sequential batch waits for its turn, and cannot wait for other jobs too"
+            error = InvalidInput(msg, field="after")
+            error.index = index
+            raise error
+
+
 def _callback(on: On, request: EnqueueRequest, job: NewJob) -> Callback:
     facts = job.facts
     return Callback(
@@ -223,5 +270,6 @@ def _callback(on: On, request: EnqueueRequest, job: NewJob) -> Callback:
         backoff=facts.backoff,
         delay_ms=request.delay_ms or 0,
         due_at=request.due_at or 0,
+        lane=facts.lane,
         tags=facts.tags,
     )

@@ -61,13 +61,7 @@ class CodedResults:
         """The handler's return value again. Raises Undecodable."""
         if text is None:
             return self._plain.decode_result(None)
-        try:
-            plain = self._codec.decode_result(self._job_type, text)
-        except InvalidInput:
-            raise
-        except Exception as error:  # boundary: a codec may raise anything, with the content in its message
-            raise _undecodable("result", self._job_type, error) from None
-        return self._plain.decode_result(plain)
+        return self._plain.decode_result(plain_result(self._codec, self._job_type, text))
 
 
 def coded(job: NewJob, codec: PayloadCodec) -> NewJob:
@@ -87,6 +81,16 @@ def plain_payload(codec: PayloadCodec | None, job_type: str, text: str) -> str:
         raise
     except Exception as error:  # boundary: a codec may raise anything, with the content in its message
         raise _undecodable("payload", job_type, error) from None
+
+
+def plain_result(codec: PayloadCodec, job_type: str, text: str) -> str:
+    """A stored result as the handler returned it. Raises Undecodable."""
+    try:
+        return codec.decode_result(job_type, text)
+    except InvalidInput:
+        raise
+    except Exception as error:  # boundary: a codec may raise anything, with the content in its message
+        raise _undecodable("result", job_type, error) from None
 
 
 def stored_result(codec: PayloadCodec, job_type: str, text: str) -> str:

@@ -6,20 +6,27 @@ a ``Pending`` that can be awaited, waited for, or left alone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from headrace.core import wire
 from headrace.core.batch import is_batch_id
+from headrace.core.flow import Parent
 from headrace.core.outcomes import showable
+from headrace.core.redaction import redacted, redacted_text
 from headrace.core.request import EnqueueRequest
 from headrace.core.wire import Json
+from headrace.engine.codec import PayloadCodec
+from headrace.engine.flow import Flow, requests_of, waiting_for
+from headrace.engine.parents import ParentJob, Parents, results_of_parents
 from headrace.engine.steps import StepCall, StepLink, Steps
 from headrace.errors import InvalidInput, MisuseError
 from headrace.files.protocol import FileStore
+from headrace.settings import LOG_LEVELS
 
+S = TypeVar("S")
 T = TypeVar("T")
 P = ParamSpec("P")
 MAX_NOTE_BYTES = 64 * 1024
@@ -91,6 +98,10 @@ class ContextLink(StepLink, Protocol):
         """Enqueues children while the lease holds; done with their ids. Fails with LeaseLost."""
         ...
 
+    def parents(self) -> "Future[tuple[Parent, ...]]":
+        """Reads the parents of the job, in the order in which it named them. Fails with TooLarge."""
+        ...
+
     def transaction(self, fn: Callable[[Any], Any]) -> "Future[Any]":
         """Runs ``fn`` in a transaction that completes the job too; done with its value."""
         ...
@@ -99,7 +110,7 @@ class ContextLink(StepLink, Protocol):
 class Context:
     """Handed to every handler that has a parameter annotated ``Context``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a handler may use
         self,
         job: JobInfo,
         link: ContextLink,
@@ -107,12 +118,14 @@ class Context:
         saved: Json = None,
         files: FileStore | None = None,
         deps: object = None,
+        codec: PayloadCodec | None = None,
     ) -> None:
         self.job = job
         self.saved = saved
         self.deps = deps
         self._link = link
         self._files = files
+        self._codec = codec
         self._steps: Steps | None = None
 
     @property
@@ -163,9 +176,18 @@ class Context:
         self._link.progress(wire.encode(text, limit=MAX_NOTE_BYTES, what="progress"))
 
     def log(self, message: str, *, level: str = "info", **data: Json) -> None:
-        """Adds a line to the job's own log, shown with the job."""
+        """Adds a line to the job's own log, shown with the job: `headrace job ID --log`.
+
+        ``level`` is debug, info, warning or error. The latest 1,000 lines are kept, of each 4,000
+        characters and 64 KB of ``data``. What stands under a name such as ``password`` or ``token``, and
+        passwords in URLs, are left out. Raises InvalidInput for another level, TooLarge.
+        """
+        if level not in LOG_LEVELS:
+            raise InvalidInput(f"level must be one of {', '.join(LOG_LEVELS)}, not {level!r}", field="level")
         encoded = wire.encode(data, limit=MAX_NOTE_BYTES, what="log data") if data else None
-        self._link.log(showable(str(level)), showable(str(message)), encoded)
+        if (clean := redacted(data)) != data:
+            encoded = wire.encode(clean, what="log data")
+        self._link.log(level, redacted_text(showable(str(message))), encoded)
 
     def checkpoint(self, data: Json) -> Pending[None]:
         """Keeps ``data`` for the next attempt, which finds it in ``saved``."""
@@ -173,13 +195,35 @@ class Context:
             self._link.checkpoint(wire.encode(data, limit=MAX_CHECKPOINT_BYTES, what="checkpoint"))
         )
 
-    def enqueue(self, *requests: EnqueueRequest) -> Pending[tuple[str, ...]]:
+    def enqueue(
+        self, *requests: EnqueueRequest | Flow, after: Iterable[str] = ()
+    ) -> Pending[tuple[str, ...]]:
         """Enqueues further jobs, all or none, and only while this attempt still holds its job.
 
+        Those that wait for none of the others wait for the jobs of ``after``, by their ids; that may be this
+        very job (``ctx.job.id``), which then comes before them.
         A repeated attempt enqueues again: give children a ``unique_key`` or ``idempotency_key``
         built from ``ctx.idempotency_key`` where that matters.
         """
-        return Pending(self._link.enqueue(requests))
+        return Pending(self._link.enqueue(waiting_for(tuple(after), requests_of(requests))))
+
+    def parents(self) -> Pending[Parents]:
+        """The jobs that this one has waited for, in the order in which it named them (docs/guides/flows.md).
+
+        Each tells its state, and what it returned or how it failed; ``.of(job_type)`` gives the typed results
+        of those of one type. Fails with TooLarge beyond 16 MiB of results.
+        """
+        return Pending(_then(self._link.parents(), self._seen))
+
+    def results(self) -> Pending[list[Any]]:
+        """What the parents returned, in the order in which they were named, as JSON.
+
+        Fails with JobFailed or JobCancelled where one of them did not complete; ``parents`` tells of these.
+        """
+        return Pending(_then(self._link.parents(), lambda found: results_of_parents(self._seen(found))))
+
+    def _seen(self, found: Sequence[Parent]) -> Parents:
+        return Parents([ParentJob(one, self._codec) for one in found])
 
     @property
     def batch(self) -> "BatchOfJob":
@@ -255,6 +299,21 @@ class Context:
         return self._steps
 
 
+def _then(future: "Future[S]", make: Callable[[S], T]) -> "Future[T]":
+    """A future of what ``make`` makes of the value of another one."""
+    made: Future[T] = Future()
+    made.set_running_or_notify_cancel()
+
+    def done(ended: "Future[S]") -> None:
+        try:
+            made.set_result(make(ended.result()))
+        except BaseException as error:  # boundary: belongs to the handler that waits for it
+            made.set_exception(error)
+
+    future.add_done_callback(done)
+    return made
+
+
 class BatchOfJob:
     """A batch as its running members see it."""
 
@@ -262,12 +321,12 @@ class BatchOfJob:
         self.id = batch_id
         self._link = link
 
-    def add(self, *requests: EnqueueRequest) -> Pending[tuple[str, ...]]:
+    def add(self, *requests: EnqueueRequest | Flow) -> Pending[tuple[str, ...]]:
         """Adds members, all or none, also to a sealed batch, while this attempt still holds its job (C38).
 
         As with ``ctx.enqueue``, a repeated attempt adds them again unless they carry an ``idempotency_key``.
         """
-        return Pending(self._link.enqueue([replace(one, batch_id=self.id) for one in requests]))
+        return Pending(self._link.enqueue([replace(one, batch_id=self.id) for one in requests_of(requests)]))
 
 
 def parse_saved(checkpoint: str | None) -> Json:

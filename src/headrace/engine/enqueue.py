@@ -17,9 +17,19 @@ PERIOD_PREFIX: Final = "period:"
 
 
 def new_job(  # noqa: PLR0913 - a job is made of exactly these
-    request: EnqueueRequest, info: TypeInfo, payload: str, *, job_id: str, namespace: str, now: int
+    request: EnqueueRequest,
+    info: TypeInfo,
+    payload: str,
+    *,
+    job_id: str,
+    namespace: str,
+    now: int,
+    lane: str | None = None,
 ) -> NewJob:
-    """The job that ``request`` asks for; what the request leaves out comes from the job type."""
+    """The job that ``request`` asks for; what the request leaves out comes from the job type.
+
+    ``lane`` is what ``keys.lane_of`` found.
+    """
     policy = info.policy
     unique = request.unique
     timeout_ms = request.timeout_ms if request.timeout_ms is not None else policy.timeout_ms
@@ -38,6 +48,7 @@ def new_job(  # noqa: PLR0913 - a job is made of exactly these
         backoff=None if request.backoff is None else json.dumps(request.backoff.to_json()),
         unique_key=None if unique is None else unique.key,
         lock_after_claim=None if unique is None else unique.lock_after_claim,
+        lane=lane,
         batch_id=request.batch_id,
         tags=request.tags,
     )
@@ -86,8 +97,12 @@ def _only_if_said(request: EnqueueRequest) -> list[str]:
     parts: list[str] = []
     if request.backoff is not None:
         parts.append("backoff=" + json.dumps(request.backoff.to_json(), sort_keys=True))
+    if request.wishes is not None:
+        parts.append(f"wishes={request.wishes.dumps()}")
     if request.tags:
         parts.append("tags=" + json.dumps(sorted(request.tags)))
+    if request.after:
+        parts.append(f"after={json.dumps(request.after)} {request.on_parent_failure}")
     return parts
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
+from headrace.core.decide import PARENT_FAILED
 from headrace.core.job import Job
 from headrace.core.states import State
 from headrace.engine.operations import CancelAnswer, Operations
@@ -59,7 +60,7 @@ class Handle(Generic[R]):
         operations = await self._source.operations()
         job = await operations.wait(self.id, timeout_ms=None if timeout is None else round(timeout * 1000))
         if job.state is State.CANCELLED:
-            raise JobCancelled(self.id)
+            raise JobCancelled(self.id, _reason(job))
         if job.state is State.FAILED:
             raise _failure(job)
         if self._results is None:
@@ -69,6 +70,12 @@ class Handle(Generic[R]):
     def result_sync(self, timeout: float | None = None) -> R:
         """As ``result``, for callers without an event loop."""
         return self._source.portal.call(lambda: self.result(timeout))
+
+
+def _reason(job: Job) -> str:
+    """Why a job was cancelled that never ran; nothing where somebody asked for it."""
+    kept: dict[str, str] = json.loads(job.placement.error or "{}")
+    return kept.get("message", "") if kept.get("type") == PARENT_FAILED else ""
 
 
 def _failure(job: Job) -> JobFailed:

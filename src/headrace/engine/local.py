@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from headrace.clock import Clock
@@ -12,21 +13,42 @@ from headrace.core import wire
 from headrace.core.batch import is_batch_id
 from headrace.core.decide import decide
 from headrace.core.filters import JobFilter, Page
+from headrace.core.flow_request import refuse_parents
 from headrace.core.ids import checked_name
 from headrace.core.job import History, Job
-from headrace.core.outcomes import CancelAsked, RetryAsked
+from headrace.core.outcomes import CancelAsked, DealtWith, RedriveAsked, RetryAsked
 from headrace.core.request import MAX_BULK, EnqueueRequest
 from headrace.core.steps import Kept, carried
 from headrace.core.wire import Json
+from headrace.engine.aftermath import Aftermath
+from headrace.engine.alerting import Alerts
+from headrace.engine.audit import AuditLog
+from headrace.engine.audit_operations import LocalAudit
 from headrace.engine.batches import Batches, has_members, refuse_members
+from headrace.engine.breakers import Breakers
 from headrace.engine.codec import coded
+from headrace.engine.dead_letters import DeadLetters
+from headrace.engine.dead_queues import DeadLetterQueues
 from headrace.engine.enqueue import IDEMPOTENCY_PREFIX, new_job, refused_at
+from headrace.engine.event_log import EventLog
+from headrace.engine.event_operations import LocalEvents
+from headrace.engine.explaining import Explaining, LocalExplaining
+from headrace.engine.flows import NOT_WITHIN, Flows, linked
 from headrace.engine.hints import ENDED_HINT
+from headrace.engine.keys import lane_of
+from headrace.engine.limits import DefinedLimits
+from headrace.engine.local_alerts import LocalAlerts
+from headrace.engine.local_dead import LocalDeadLetters
+from headrace.engine.local_flows import LocalFlows
+from headrace.engine.local_limits import LocalLimits
 from headrace.engine.local_parts import LocalParts
+from headrace.engine.local_queues import LocalQueues
 from headrace.engine.loop_store import LoopStore
 from headrace.engine.loops import Loops
 from headrace.engine.operations import CancelAnswer, Stats, TypeInfo
 from headrace.engine.published import PublishedTypes
+from headrace.engine.queue_shares import shared_out
+from headrace.engine.queues import Queues
 from headrace.engine.registry import EMPTY, Registry
 from headrace.engine.replaying import forget_steps, replayed
 from headrace.engine.schedules import Schedules
@@ -50,6 +72,7 @@ from headrace.stores.protocol import (
     Health,
     Holder,
     Inserted,
+    InsertKind,
     JobPage,
     LogLine,
     Lost,
@@ -65,7 +88,17 @@ _DECIDE_AGAIN: Final = 20
 _WAIT_SLICE_MS: Final = 500
 
 
-class LocalOperations(LocalParts):
+class LocalOperations(
+    LocalExplaining,
+    LocalQueues,
+    LocalAudit,
+    LocalEvents,
+    LocalAlerts,
+    LocalDeadLetters,
+    LocalLimits,
+    LocalFlows,
+    LocalParts,
+):
     """``Operations`` over a store, in one namespace, with the job types of a registry."""
 
     def __init__(
@@ -77,11 +110,41 @@ class LocalOperations(LocalParts):
         self._registry = registry
         self._rng = random.Random()
         self._ids = IdMint(self._rng)
+        self.aftermath = Aftermath(self._namespace)
+        self.audit_log = AuditLog(store, clock, namespace=self._namespace)
+        self.event_log = EventLog(store, self._namespace)
         self._published = PublishedTypes(store, namespace, clock)
+        self.queue_engine = Queues(
+            store, clock, self.gave_way, namespace=namespace, registry=registry, published=self._published
+        )
+        self.breaker_engine = Breakers(
+            store, clock, namespace=namespace, published=self._published, registry=registry
+        )
         self.batch_engine = Batches(
-            store, clock, self.prepared, namespace=namespace, published=self._published
+            store,
+            clock,
+            self.prepared,
+            published=self._published,
+            queues=self.queue_engine,
+            aftermath=self.aftermath,
+        )
+        self.flow_engine = Flows(
+            store,
+            clock,
+            published=self._published,
+            aftermath=self.aftermath,
+            batches=self.batch_engine.checks,
+        )
+        self.limit_engine = DefinedLimits(
+            store, clock, namespace=namespace, published=self._published, registry=registry
         )
         self._signals = Signals(store, clock, self._published, namespace)
+        self.explaining = Explaining(
+            store=store, clock=clock, namespace=namespace, published=self._published, registry=registry
+        )
+        self.dead_engine = DeadLetters(self, store, self._published, self._change)
+        self.dead_queues = DeadLetterQueues(store, clock, self._published, namespace)
+        self.alert_engine = Alerts(self, store, self._published, registry)
         self.schedule_engine = Schedules(self, store, self._published, registry)
         self.loop_engine = Loops(
             LoopStore(store, clock, namespace=namespace, mint=self._ids.mint), self.cancel
@@ -102,14 +165,22 @@ class LocalOperations(LocalParts):
         """Enqueues all requests or none; with ``parent`` only while that fence holds."""
         if not requests:
             return ()
+        await self.queue_engine.refresh()
         now = self._clock.now()
-        jobs = await self.prepared(requests, now)
+        jobs, edges = linked(requests, await self.prepared(requests, now))
         with _told(jobs):
             if has_members(requests):
-                answers = await self.batch_engine.insert(jobs, now=now, parent=parent)
+                answers = await self.batch_engine.insert(jobs, now=now, parent=parent, edges=edges)
             else:
-                answers = await self._store.insert(self._namespace, jobs, now=now, parent=parent)
+                insert = partial(
+                    self._store.insert, self._namespace, jobs, now=now, parent=parent, edges=edges
+                )
+                answers = await self.queue_engine.insert(jobs, insert)
         self._store.wake(self._namespace, frozenset(job.facts.queue for job in jobs))
+        if edges:
+            await self.flow_engine.look_after_insert(edges, jobs, answers)
+        if self.aftermath.inserted.heard:
+            self.aftermath.inserted(_new(jobs, answers))
         return answers
 
     async def enqueue_within(
@@ -119,10 +190,12 @@ class LocalOperations(LocalParts):
         if not requests:
             return ()
         refuse_members(requests)
+        refuse_parents(requests, NOT_WITHIN)
         now = self._clock.now()
         jobs = await self.prepared(requests, now)
         with _told(jobs):
-            answers = await caller.insert(self._namespace, jobs, now=now)
+            room = self.queue_engine.refusing(jobs)
+            answers = await caller.insert(self._namespace, jobs, now=now, room=room)
         queues = frozenset(job.facts.queue for job in jobs)
         caller.after_commit(lambda: wake(queues))
         return answers
@@ -261,14 +334,18 @@ class LocalOperations(LocalParts):
             if request.encoded or not payload.startswith("{"):
                 msg = "payload must be a JSON object"
                 raise InvalidInput(msg, field="payload")
-        job = new_job(request, info, payload, job_id=self._ids.mint(now), namespace=self._namespace, now=now)
+        lane = shared_out(
+            lane_of(request, info, payload, known), request, info, payload, self.queue_engine.fair_by
+        )
+        job_id = self._ids.mint(now)
+        job = new_job(request, info, payload, job_id=job_id, namespace=self._namespace, now=now, lane=lane)
         codec = self._registry.codec
         return job if codec is None else coded(job, codec)
 
-    async def _change(self, job_id: str, event: CancelAsked | RetryAsked) -> Job:
+    async def _change(self, job_id: str, event: CancelAsked | RetryAsked | RedriveAsked | DealtWith) -> Job:
         job = await self.job(job_id)
-        if isinstance(event, RetryAsked) and is_batch_id(job.facts.batch_id):
-            await self.batch_engine.retry_member(job)
+        if isinstance(event, RetryAsked | RedriveAsked) and is_batch_id(job.facts.batch_id):
+            await self.batch_engine.retry_member(job, event)
             return await self.job(job_id)
         for _ in range(_DECIDE_AGAIN):
             now = self._clock.now()
@@ -277,6 +354,8 @@ class LocalOperations(LocalParts):
             (answer,) = await self._store.apply((transition,), now=now)
             match answer:
                 case Applied():
+                    self.aftermath.tell_of_parents((transition,))
+                    self.aftermath.settled((transition,))
                     return await self.job(job_id)
                 case Stale(job=fresh):
                     job = fresh
@@ -286,6 +365,11 @@ class LocalOperations(LocalParts):
                     job = await self.job(job_id)
         msg = f"job {job_id} changes too fast to decide on; try again"
         raise StoreUnavailable(msg)
+
+
+def _new(jobs: Sequence[NewJob], answers: Sequence[Inserted]) -> Sequence[NewJob]:
+    """The jobs that were not there before."""
+    return [job for job, one in zip(jobs, answers, strict=True) if one.kind is InsertKind.INSERTED]
 
 
 @contextmanager

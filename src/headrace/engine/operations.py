@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 from headrace.core.batch_request import NewBatch
 from headrace.core.batch_wire import BatchView
+from headrace.core.chunk import ChunkRule
 from headrace.core.filters import JobFilter, Page
 from headrace.core.job import History, Job
+from headrace.core.limit_keys import KeyRules
 from headrace.core.loop import LoopInfo
 from headrace.core.policy import Policy
 from headrace.core.request import EnqueueRequest
@@ -17,6 +19,15 @@ from headrace.core.scheduled import Schedule
 from headrace.core.states import State
 from headrace.core.steps import Kept
 from headrace.core.wire import Json
+from headrace.engine.alert_operations import AlertOperations
+from headrace.engine.audit_operations import AuditOperations
+from headrace.engine.breaker_operations import BreakerOperations
+from headrace.engine.dead_operations import DeadLetterOperations
+from headrace.engine.event_operations import EventOperations
+from headrace.engine.explain_operations import ExplainOperations
+from headrace.engine.flow_operations import FlowOperations
+from headrace.engine.limit_operations import LimitOperations
+from headrace.engine.queue_operations import QueueOperations
 from headrace.stores.protocol import (
     Health,
     Inserted,
@@ -48,7 +59,8 @@ class Runs(StrEnum):
 class TypeInfo:
     """A job type as it can be shown and decided with, without its code.
 
-    ``schema`` is the payload's JSON Schema.
+    ``schema`` is the payload's JSON Schema. ``chunk`` is set for a type whose jobs are handed out in chunks.
+    ``keys`` are the rules by which its jobs find their lanes; None for a type without any.
     """
 
     name: str
@@ -59,6 +71,8 @@ class TypeInfo:
     policy: Policy
     schema: Mapping[str, Any]
     description: str = ""
+    chunk: ChunkRule | None = None
+    keys: KeyRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +86,18 @@ class Stats:
         return sum(one.count for one in self.tallies if not states or one.state in states)
 
 
-class Operations(Protocol):
+class Operations(
+    AuditOperations,
+    EventOperations,
+    ExplainOperations,
+    AlertOperations,
+    BreakerOperations,
+    DeadLetterOperations,
+    FlowOperations,
+    LimitOperations,
+    QueueOperations,
+    Protocol,
+):
     """The engine as a face sees it, bound to one namespace."""
 
     @property
@@ -88,7 +113,7 @@ class Operations(Protocol):
         """Enqueues all requests or none, in order.
 
         Raises InvalidInput (InvalidPayload, UnknownJobType, TooLarge), DuplicateJob,
-        IdempotencyMismatch, StoreError.
+        IdempotencyMismatch, QueueFull, StoreError.
         """
         ...
 

@@ -27,7 +27,7 @@ class PayloadSchema:
     def __init__(self, job_type: str, handler: Callable[..., object]) -> None:
         self.job_type = job_type
         self._signature = inspect.signature(handler)
-        hints = _hints(job_type, handler)
+        hints = hints_of(job_type, handler)
         self.context_parameter = _context_parameter(job_type, self._signature, hints)
         self._names = tuple(name for name in self._signature.parameters if name != self.context_parameter)
         self._adapter = _adapter(job_type, self._signature, hints, self._names)
@@ -49,7 +49,7 @@ class PayloadSchema:
             checked: object = self._adapter.validate_python(named, by_alias=False, by_name=True)
             text = self._adapter.dump_json(checked).decode()
             if "null" in text:
-                _refuse_non_numbers(checked)
+                refuse_non_numbers(checked)
         except ValidationError as error:
             raise self._invalid(error) from error
         except (ValueError, pydantic_core.PydanticSerializationError) as error:
@@ -107,7 +107,7 @@ class PayloadSchema:
         return InvalidPayload(self.job_type, found)
 
 
-def _refuse_non_numbers(value: object) -> None:
+def refuse_non_numbers(value: object) -> None:
     """NaN and infinity in an untyped parameter would be kept as null. Raises InvalidInput."""
     text = pydantic_core.to_json(value, fallback=repr)
     if b"NaN" in text or b"Infinity" in text:
@@ -119,7 +119,8 @@ def _pointer(parts: tuple[int | str, ...]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def _hints(job_type: str, handler: Callable[..., object]) -> dict[str, Any]:
+def hints_of(job_type: str, handler: Callable[..., object]) -> dict[str, Any]:
+    """The types of a handler's parameters. Raises MisuseError for one that cannot be resolved."""
     target = handler if inspect.isroutine(handler) else type(handler).__call__
     try:
         return get_type_hints(inspect.unwrap(target), include_extras=True)

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 from headrace.clock import Clock
+from headrace.core.chunk import ChunkRule
+from headrace.core.limit_keys import KeyRules
 from headrace.core.policy import Policy
 from headrace.engine.operations import Runs, TypeInfo
 from headrace.stores.protocol import Register, Registers, Swap
@@ -77,8 +80,12 @@ def _key(name: str, version: int) -> str:
 
 
 def _dump(info: TypeInfo) -> str:
+    chunk = {} if info.chunk is None else {"chunk": asdict(info.chunk)}
+    keys = {} if info.keys is None else {"keys": info.keys.to_json()}
     return json.dumps(
         {
+            **chunk,
+            **keys,
             "name": info.name,
             "version": info.version,
             "queue": info.queue,
@@ -103,4 +110,6 @@ def _load(register: Register) -> TypeInfo:
         policy=Policy.loads(raw["policy"]),
         schema=raw["schema"],
         description=raw["description"],
+        chunk=None if raw.get("chunk") is None else ChunkRule(**raw["chunk"]),
+        keys=None if raw.get("keys") is None else KeyRules.of_json(raw["keys"]),
     )

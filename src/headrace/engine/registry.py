@@ -6,12 +6,27 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.core.backoff import Backoff
+from headrace.core.breaker import lane_of_breaker
 from headrace.core.classify import NO_RULES, ErrorRules
 from headrace.core.ids import checked_name
 from headrace.core.job import Priority
 from headrace.core.lanes import known_version
+from headrace.core.limits import Limit
 from headrace.core.policy import DEFAULT_BACKOFF, Policy, Retention
+from headrace.core.queue_rules import NO_RULES as NO_QUEUE_RULES
+from headrace.core.queue_rules import QueueRules
 from headrace.core.request import DEFAULT_QUEUE
+from headrace.engine.breaker_type import Breaker, refuse_unlike
+from headrace.engine.limiting import (
+    NOT_LIMITED,
+    Key,
+    Limiting,
+    OrderBy,
+    Rate,
+    Slots,
+    limiting_of,
+    refuse_conflicts,
+)
 from headrace.engine.operations import Runs, TypeInfo
 from headrace.errors import MisuseError, UnknownJobType
 
@@ -57,6 +72,12 @@ class JobOptions:
     runs: Runs | None = None
     retention: Retention = field(default_factory=Retention)
     memory_limit_mb: int | None = None
+    dead_letter_queue: str | None = None
+    dead_letter_type: str | None = None
+    limits: tuple[Rate | Slots, ...] = ()
+    order_by: OrderBy | None = None
+    fair_by: Key | None = None
+    breaker: Breaker | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +95,45 @@ class Registered:
     upgrades: Mapping[int, Upgrade] = field(default_factory=dict[int, Upgrade])
     codec: "PayloadCodec | None" = None
     apart: bool = True
+    limiting: Limiting = NOT_LIMITED
 
 
-def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
-    """Makes a job type of a handler. Raises MisuseError or InvalidInput for what cannot work."""
+def registered(
+    handler: Callable[..., Any],
+    options: JobOptions,
+    schema: "Callable[[str, Callable[..., Any]], PayloadSchema] | None" = None,
+) -> Registered:
+    """Makes a job type of a handler. Raises MisuseError or InvalidInput for what cannot work.
+
+    ``schema`` reads the payload from the handler, where its parameters are not the payload's fields.
+    """
     from headrace.engine.payload import PayloadSchema  # noqa: PLC0415 - pydantic takes 0.15 s to import
 
     name = checked_name(options.name or _name_of(handler), "type")
     _refuse_generator(name, handler)
     _refuse_gaps(name, options)
+    _refuse_lost_letters(name, options)
     checked_name(options.queue, "queue")
-    payload = PayloadSchema(name, handler)
+    payload = (schema or PayloadSchema)(name, handler)
+    breaker = None if options.breaker is None else options.breaker.rule
+    limiting = limiting_of(
+        name,
+        payload.fields,
+        options.limits,
+        options.order_by,
+        fair=options.fair_by,
+        fixed=() if breaker is None else (lane_of_breaker(breaker.name),),
+    )
     policy = Policy(
         max_attempts=options.retry.attempts,
         max_snoozes=options.retry.max_snoozes,
         backoff=options.retry.backoff,
         timeout_ms=None if options.timeout is None else round(options.timeout * 1000),
         timeout_growth=options.retry.timeout_growth,
+        breaker=breaker,
         retention=options.retention,
+        dead_letter_queue=options.dead_letter_queue,
+        dead_letter_type=options.dead_letter_type,
     )
     info = TypeInfo(
         name=name,
@@ -102,6 +144,7 @@ def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
         policy=policy,
         schema=payload.json_schema(),
         description=inspect.getdoc(handler) or "",
+        keys=limiting.rules,
     )
     return Registered(
         info=info,
@@ -110,6 +153,7 @@ def registered(handler: Callable[..., Any], options: JobOptions) -> Registered:
         rules=ErrorRules(never=options.retry.never, on=dict(options.retry.on)),
         memory_limit_mb=options.memory_limit_mb,
         upgrades=dict(options.upgrades),
+        limiting=limiting,
     )
 
 
@@ -122,6 +166,7 @@ class Registry:
     def __init__(self, types: Iterable[Registered] = (), *, codec: "PayloadCodec | None" = None) -> None:
         self._types: dict[str, Registered] = {}
         self.codec = codec
+        self.queue_rules: QueueRules = NO_QUEUE_RULES
         for one in types:
             self.add(one)
 
@@ -131,6 +176,9 @@ class Registry:
         if known is not None and known.handler is not one.handler:
             msg = f"two handlers are named {one.info.name!r}; give one of them another name="
             raise MisuseError(msg)
+        others = [other for other in self._types.values() if other is not known]
+        refuse_conflicts(one.info.name, one.limiting.limits, _limits_of(others))
+        refuse_unlike(one.info.name, one.info.policy.breaker, (other.info.policy.breaker for other in others))
         if self.codec is not None:
             self.codec.admit(one.info.name, one.payload.fields)
             one = replace(one, codec=self.codec)
@@ -168,9 +216,18 @@ class Registry:
         """The queues the job types use by default, sorted."""
         return tuple(sorted({one.info.queue for one in self._types.values()}))
 
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The limits that the job types declare."""
+        return tuple(_limits_of(self._types.values()))
+
     def all(self) -> tuple[Registered, ...]:
         """All job types by name."""
         return tuple(self._types[name] for name in self.names)
+
+
+def _limits_of(types: Iterable[Registered]) -> list[Limit]:
+    return [limit for one in types for limit in one.limiting.limits]
 
 
 def _name_of(handler: Callable[..., Any]) -> str:
@@ -198,6 +255,24 @@ def _refuse_gaps(name: str, options: JobOptions) -> None:
         msg = (
             f"{name}: upgrades must lead without a gap to version {options.version}: one function for each "
             f"of the versions before it that may still wait, not {sorted(options.upgrades)}"
+        )
+        raise MisuseError(msg)
+
+
+def _refuse_lost_letters(name: str, options: JobOptions) -> None:
+    queue, kept = options.dead_letter_queue, options.retention
+    if queue is None:
+        if options.dead_letter_type is not None:
+            msg = f"{name}: dead_letter_type is the type of what goes to dead_letter_queue: name that too"
+            raise MisuseError(msg)
+        return
+    checked_name(queue, "dead_letter_queue")
+    if options.dead_letter_type is not None:
+        checked_name(options.dead_letter_type, "dead_letter_type")
+    if kept.failed_age_ms is not None or kept.failed_count is not None:
+        msg = (
+            f"{name}: a failed job stays until it is put on the dead-letter queue: leave failed_age_ms and "
+            "failed_count out of its retention"
         )
         raise MisuseError(msg)
 

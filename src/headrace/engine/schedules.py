@@ -10,7 +10,9 @@ from headrace.core.policy import DAY_MS
 from headrace.core.request import EnqueueRequest
 from headrace.core.schedule import Fire, Timing, checked_id, schedule_tag
 from headrace.core.scheduled import KIND, Schedule, checked_request, dumps, key_of, loads
+from headrace.core.wishes import Wishes
 from headrace.engine.enqueue import new_job
+from headrace.engine.keys import lane_of
 from headrace.engine.operations import TypeInfo
 from headrace.engine.published import PublishedTypes
 from headrace.engine.registry import Registry
@@ -71,7 +73,9 @@ class Schedules:
         (job,) = await self._engine.prepared((request,), self._engine.now())
         await self._make_known(request.type)
         # the payload was checked now, so that a fire needs no code of the job type
-        kept = replace(request, payload=job.facts.payload, encoded=True)
+        lane = job.facts.lane
+        wishes = None if lane is None else Wishes.loads(lane)
+        kept = replace(request, payload=job.facts.payload, encoded=True, wishes=wishes)
 
         def after(known: Schedule | None) -> Schedule:
             now = self._engine.now()
@@ -200,7 +204,9 @@ def schedule_job(  # noqa: PLR0913 - a job is made of exactly these
     """A job of a schedule, with the payload and the version of the job type that were put."""
     request = replace(schedule.request, tags=(*schedule.request.tags, *tags))
     versioned = replace(info, version=schedule.version)
-    return new_job(request, versioned, str(request.payload), job_id=job_id, namespace=namespace, now=now)
+    payload = str(request.payload)
+    lane = lane_of(request, versioned, payload)
+    return new_job(request, versioned, payload, job_id=job_id, namespace=namespace, now=now, lane=lane)
 
 
 def fired_job(  # noqa: PLR0913 - a job is made of exactly these

@@ -3,30 +3,34 @@
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from headrace.clock import Clock, StoreClock
 from headrace.core.batch import is_batch_id
 from headrace.core.decide import decide_report
+from headrace.core.flow import Parent
 from headrace.core.history import outcome_in
-from headrace.core.job import Job, Transition
-from headrace.core.outcomes import Outcome, Report, Suspended
+from headrace.core.job import WAITED_ON, Job, Transition
+from headrace.core.outcomes import Outcome, Report, Succeeded, Suspended
 from headrace.core.policy import Policy
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
 from headrace.core.steps import Kept
-from headrace.core.value import value
+from headrace.engine.aftermath import Progressed
+from headrace.engine.breakers import Ended
+from headrace.engine.chunk_work import LocalChunkWork
 from headrace.engine.hints import ENDED_HINT
 from headrace.engine.local import LocalOperations
 from headrace.engine.operations import TypeInfo
 from headrace.engine.published import PublishedTypes
 from headrace.engine.signalling import heard
 from headrace.engine.transactions import Completion, Work, completed_within
+from headrace.engine.work_source import Claim, Reported, WorkSource
 from headrace.errors import JobNotFound, LeaseLost, StoreUnavailable
 from headrace.stores.protocol import (
     Already,
     Applied,
+    ApplyAnswer,
     Conflict,
     Holder,
     LogLine,
@@ -61,101 +65,7 @@ _DECIDE_AGAIN: Final = 20
 _NONE_WOKEN: Final[Mapping[int, Outcome]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What a worker asks for: per queue how many jobs at most, ``limit`` in all, leased for ``lease_ms``."""
-
-    worker: str
-    queues: Mapping[str, int]
-    types: frozenset[str]
-    limit: int
-    lease_ms: int
-
-
-@value
-class Reported:
-    """The answer to a report: the state the job is in by it, or that the lease was lost."""
-
-    job_id: str
-    lost: bool
-    state: State | None = None
-    due_at: int | None = None
-
-
-class WorkSource(Protocol):
-    """Where a worker's work comes from and where its outcomes go."""
-
-    @property
-    def namespace(self) -> str:
-        """The namespace the worker serves."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """Store time."""
-        ...
-
-    async def publish(self, infos: Sequence[TypeInfo]) -> None:
-        """Makes the worker's job types known."""
-        ...
-
-    async def resample(self) -> int:
-        """Takes a fresh sample of store time; returns by how many milliseconds the clock was behind it."""
-        ...
-
-    async def queues(self) -> Sequence[QueueState]:
-        """All queues: which there are to serve, and which are paused."""
-        ...
-
-    async def claim(self, claim: Claim) -> Sequence[Job]:
-        """Claims due jobs."""
-        ...
-
-    async def report(self, reports: Sequence[Report]) -> Sequence[Reported]:
-        """Takes the outcomes of attempts, decides, and writes them; one answer each, in order.
-
-        A report sent again after a lost reply gives the first answer's effect.
-        """
-        ...
-
-    async def note(self, notes: Sequence[Note]) -> frozenset[str]:
-        """Writes holders' notes; returns the ids whose lease is lost."""
-        ...
-
-    async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
-        """Enqueues children of a running job, if its lease holds. Raises LeaseLost, InvalidInput."""
-        ...
-
-    async def kept(self, holder: Holder) -> Kept:
-        """What the holder's job has kept of its steps, and its signals. Raises LeaseLost if it is gone."""
-        ...
-
-    async def transaction(self, holder: Holder, work: Work, completion: Completion) -> object:
-        """Runs ``work`` in a transaction that also completes the holder's job; returns its value.
-
-        Raises LeaseLost, and what ``work`` raises; then nothing was written. OutcomeUnknown: reporting the
-        attempt tells. MisuseError where this source has no transactions.
-        """
-        ...
-
-    def renewer(self) -> AbstractAsyncContextManager[Renewer]:
-        """A renewer for the event loop of the calling thread."""
-        ...
-
-    async def hello(self, hello: WorkerHello) -> None:
-        """Says that the worker is alive."""
-        ...
-
-    async def goodbye(self, worker: str) -> None:
-        """Says that the worker has stopped."""
-        ...
-
-    async def woken(self, queues: frozenset[str] | None, *, timeout_ms: int) -> bool:
-        """Waits for a hint of work, or for the time-out."""
-        ...
-
-
-class LocalWork:
+class LocalWork(LocalChunkWork):
     """A ``WorkSource`` over a store: this process decides."""
 
     def __init__(self, store: Store, clock: Clock, operations: LocalOperations) -> None:
@@ -166,6 +76,7 @@ class LocalWork:
         self._published = PublishedTypes(store, self._namespace, clock)
         self._rng = random.Random()
         self._claimed: dict[str, Job] = {}
+        self._aftermath = operations.aftermath
 
     @property
     def namespace(self) -> str:
@@ -206,10 +117,13 @@ class LocalWork:
                 limit=claim.limit,
                 now=now,
                 lease_until=now + claim.lease_ms,
+                prompt=claim.prompt,
             )
         )
         for job in jobs:
             self._claimed[job.facts.id] = job
+        if jobs and self._aftermath.claimed.heard:
+            self._aftermath.claimed(jobs)
         return jobs
 
     async def report(self, reports: Sequence[Report]) -> Sequence[Reported]:
@@ -237,12 +151,20 @@ class LocalWork:
 
     async def note(self, notes: Sequence[Note]) -> frozenset[str]:
         """Writes holders' notes; returns the ids whose lease is lost."""
-        return await self._store.note(notes, now=self._clock.now())
+        now = self._clock.now()
+        lost = await self._store.note(notes, now=now)
+        if self._aftermath.progressed.heard:
+            self._tell_progress(notes, lost, now)
+        return lost
 
     async def enqueue(self, parent: Holder, requests: Sequence[EnqueueRequest]) -> tuple[str, ...]:
         """Enqueues children of a running job, if its lease holds."""
         answers = await self._operations.enqueue(requests, parent=parent)
         return tuple(answer.job_id for answer in answers)
+
+    async def parents(self, holder: Holder) -> tuple[Parent, ...]:
+        """The parents of the holder's job."""
+        return await self._operations.flow_engine.parents(holder.job_id)
 
     async def kept(self, holder: Holder) -> Kept:
         """What the holder's job has kept of its steps, and its signals."""
@@ -257,15 +179,24 @@ class LocalWork:
         if job is None or job.fence != holder.fence:
             raise LeaseLost(holder.job_id, holder.fence)
         policy = await self._policy(job)
+        decided: list[Transition] = []
 
         def decider(current: Job, report: Report) -> Transition:
             now = self._clock.now()
-            return decide_report(
-                current, report.outcome, report.started_at, policy=policy, now=now, rng=self._rng
-            )
+            decided[:] = [
+                decide_report(
+                    current, report.outcome, report.started_at, policy=policy, now=now, rng=self._rng
+                )
+            ]
+            return decided[0]
 
         value = await completed_within(self._store, job, work, completion=completion, decider=decider)
         self._store.wake(self._namespace, frozenset({ENDED_HINT}))
+        self._aftermath.tell_of_parents(decided)
+        self._aftermath.settled(decided)
+        if policy.breaker is not None:
+            done = Ended(rule=policy.breaker, job=job, outcome=Succeeded())
+            await self._operations.breaker_engine.ended((done,))
         self._member_ended(job)
         return value
 
@@ -321,20 +252,8 @@ class LocalWork:
     ) -> dict[int, Job | None]:
         """One round: decides and applies all that wait; returns what must be decided again."""
         now = self._clock.now()
-        transitions: list[Transition] = []
         policies: dict[tuple[str, int], Policy] = {}
-        rng = self._rng
-        woken = await self._woken(reports, waiting, now)
-        for index, job in waiting.items():
-            assert job is not None  # noqa: S101 - unknown jobs were answered before
-            report, facts = reports[index], job.facts
-            policy = policies.get((facts.type, facts.version))
-            if policy is None:
-                policy = policies[facts.type, facts.version] = await self._policy(job)
-            outcome = woken.get(index, report.outcome) if woken else report.outcome
-            transitions.append(
-                decide_report(job, outcome, report.started_at, policy=policy, now=now, rng=rng)
-            )
+        transitions = await self._decided(reports, waiting, policies, now)
         again: dict[int, Job | None] = {}
         results = await self._store.apply(transitions, now=now)
         for index, transition, result in zip(waiting, transitions, results, strict=True):
@@ -355,7 +274,73 @@ class LocalWork:
                     again[index] = fresh
                 case Stale() | Lost() | Conflict():
                     answers[index] = Reported(job_id=report.job_id, lost=True)
+        self._tell_parents(transitions, results)
+        if any(policy.breaker is not None for policy in policies.values()):
+            await self._tell_breakers(reports, waiting, results, policies)
+        self._tell_settled(transitions, results)
         return again
+
+    async def _decided(
+        self,
+        reports: Sequence[Report],
+        waiting: Mapping[int, Job | None],
+        policies: dict[tuple[str, int], Policy],
+        now: int,
+    ) -> list[Transition]:
+        """What becomes of all that wait; the policies by which it was decided are noted."""
+        transitions: list[Transition] = []
+        rng = self._rng
+        woken = await self._woken(reports, waiting, now)
+        for index, job in waiting.items():
+            assert job is not None  # noqa: S101 - unknown jobs were answered before
+            report, facts = reports[index], job.facts
+            policy = policies.get((facts.type, facts.version))
+            if policy is None:
+                policy = policies[facts.type, facts.version] = await self._policy(job)
+            outcome = woken.get(index, report.outcome) if woken else report.outcome
+            transitions.append(
+                decide_report(job, outcome, report.started_at, policy=policy, now=now, rng=rng)
+            )
+        return transitions
+
+    def _tell_parents(self, transitions: Sequence[Transition], results: Sequence[ApplyAnswer]) -> None:
+        """Tells of those that ended and that others wait for. To any other job it costs a comparison."""
+        marked = [place for place, one in enumerate(transitions) if one.job.revision >= WAITED_ON]
+        if marked:
+            applied = [transitions[place] for place in marked if isinstance(results[place], Applied)]
+            self._aftermath.tell_of_parents(applied)
+
+    async def _tell_breakers(
+        self,
+        reports: Sequence[Report],
+        waiting: Mapping[int, Job | None],
+        results: Sequence[ApplyAnswer],
+        policies: Mapping[tuple[str, int], Policy],
+    ) -> None:
+        ended: list[Ended] = []
+        for (index, job), result in zip(waiting.items(), results, strict=True):
+            if job is None or not isinstance(result, Applied):
+                continue
+            rule = policies[job.facts.type, job.facts.version].breaker
+            if rule is not None:
+                ended.append(Ended(rule=rule, job=job, outcome=reports[index].outcome))
+        await self._operations.breaker_engine.ended(ended)
+
+    def _tell_settled(self, transitions: Sequence[Transition], results: Sequence[ApplyAnswer]) -> None:
+        if self._aftermath.settled.heard:
+            pairs = zip(transitions, results, strict=True)
+            self._aftermath.settled([one for one, result in pairs if isinstance(result, Applied)])
+
+    def _tell_progress(self, notes: Sequence[Note], lost: frozenset[str], now: int) -> None:
+        news = [
+            Progressed(job=job, progress=note.progress, at=now)
+            for note in notes
+            if note.progress is not None
+            and note.holder.job_id not in lost
+            and (job := self._claimed.get(note.holder.job_id)) is not None
+        ]
+        if news:
+            self._aftermath.progressed(news)
 
     def _member_ended(self, job: Job) -> None:
         if is_batch_id(job.facts.batch_id):

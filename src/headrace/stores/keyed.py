@@ -75,7 +75,7 @@ class _Planner:
 
     def _settle(self, new: NewJob) -> Inserted:
         if new.receipt is not None and (known := self._good.get(new.receipt.key)) is not None:
-            return _same_body(new.receipt, *known)
+            return _known(new, new.receipt, *known)
         answer = self._place(new)
         if new.receipt is not None:
             self._good[new.receipt.key] = (answer.job_id, new.receipt.body)
@@ -125,7 +125,10 @@ class _Planner:
         )
 
 
-def _same_body(receipt: Receipt, job_id: str, body: str | None) -> Inserted:
+def _known(new: NewJob, receipt: Receipt, job_id: str, body: str | None) -> Inserted:
+    """The answer of a receipt that is still good: its job, whatever has become of it."""
+    if receipt.body is None and new.on_conflict is OnConflict.REJECT:
+        raise DuplicateJob(new.facts.unique_key or receipt.key, job_id)
     if body is not None and receipt.body is not None and body != receipt.body:
         raise IdempotencyMismatch(receipt.key, job_id)
     return Inserted(kind=InsertKind.EXISTING, job_id=job_id)

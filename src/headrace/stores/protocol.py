@@ -9,17 +9,25 @@ Every store raises only errors of ``headrace.errors``: StoreUnavailable, Outcome
 StoreUnusable, and those named below.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from headrace.core.filters import JobFilter, Page
+from headrace.core.flow import Edge
 from headrace.core.job import History, Job, Transition
 from headrace.core.states import State
 from headrace.core.steps import Step
 from headrace.stores.batching import BatchReader
+from headrace.stores.chunking import ChunkStore
+from headrace.stores.dead import DeadLetterStore
+from headrace.stores.eventing import EventKeep, EventStore
+from headrace.stores.flowing import FlowStore
+from headrace.stores.lanes import LaneStore
+from headrace.stores.lining import QueueStore, Room
+from headrace.stores.standing import StandingReader
 from headrace.stores.stepping import StepStore
-from headrace.stores.transactions import Decide, Work
+from headrace.stores.transacting import Caller, Transactions
 from headrace.stores.values import (
     Already,
     Applied,
@@ -56,6 +64,7 @@ __all__ = [
     "Caller",
     "ClaimRequest",
     "Conflict",
+    "EventKeep",
     "Health",
     "Holder",
     "InsertKind",
@@ -69,6 +78,7 @@ __all__ = [
     "Note",
     "ParkedCount",
     "Plumbing",
+    "QueueStore",
     "QueueState",
     "Receipt",
     "Record",
@@ -77,6 +87,7 @@ __all__ = [
     "Registers",
     "Renewal",
     "Renewer",
+    "Room",
     "Stale",
     "StepStore",
     "Store",
@@ -100,6 +111,8 @@ class JobStore(Protocol):
         parent: Holder | None = None,
         swaps: Sequence[Swap] = (),
         steps: Sequence[Step] = (),
+        edges: Sequence[Edge] = (),
+        room: Room | None = None,
     ) -> Sequence[Inserted]:
         """Inserts all jobs and makes all swaps, or nothing, in order (C6).
 
@@ -114,6 +127,9 @@ class JobStore(Protocol):
         - With ``parent`` nothing is written unless that fence still holds (C12), else LeaseLost.
         - A swap whose revision does not match raises StaleRegister.
         - Each job that is inserted begins with ``steps`` as kept.
+        - With ``room`` no bounded queue holds more waiting jobs than it may: raises QueueFull, or drops (C8).
+        - Children that are inserted wait by ``edges``, on whoever stands for their parents; the revision of
+          each parent is raised to ``WAITED_ON`` (C38a). Raises JobNotFound for a parent that is not there.
         """
         ...
 
@@ -249,62 +265,6 @@ class Records(Protocol):
         ...
 
 
-class Caller(Protocol):
-    """A transaction that the program has open, to insert jobs into (C7)."""
-
-    @property
-    def suspends(self) -> bool:
-        """Whether inserts must be awaited in the connection's loop. Else they block, and never suspend."""
-        ...
-
-    async def insert(self, namespace: str, jobs: Sequence[NewJob], *, now: int) -> Sequence[Inserted]:
-        """As ``JobStore.insert``: the jobs are there if and when that transaction commits.
-
-        An insert that raises leaves the transaction as it was before. A unique key that another open
-        transaction has taken makes this one wait for its end.
-        """
-        ...
-
-    def after_commit(self, call: Callable[[], None]) -> bool:
-        """Has ``call`` called after the commit; False where nobody tells when that is."""
-        ...
-
-
-class Transactions(Protocol):
-    """Writes of the program and of its jobs that commit together."""
-
-    def caller(self, connection: object) -> Caller:
-        """The transaction that is open on a connection of the program, of any library that is supported.
-
-        Raises MisuseError for a connection that cannot take jobs of this store, or where it can be seen
-        that no transaction is open.
-        """
-        ...
-
-    def insert_statement(self, jobs: Sequence[NewJob]) -> tuple[str, str]:
-        """A statement that inserts the jobs by any driver, and its one parameter, $1.
-
-        A unique key that is held makes it fail. Raises MisuseError where the store has no such statement.
-        """
-        ...
-
-    async def transact(self, work: Work) -> Any:  # noqa: ANN401 - what the program's function returns
-        """Runs ``work`` with the connection of a transaction that commits when it returns.
-
-        SQLite: a plain function on the thread that writes, for a second at most. Else an async one, in this
-        task. Raises what ``work`` raises, after undoing everything; MisuseError for the wrong kind.
-        """
-        ...
-
-    async def settle_within(self, work: Work, decide: Decide) -> Any:  # noqa: ANN401
-        """As ``transact``; the last that is written is the transition that ``decide`` makes of its value.
-
-        ``decide`` is asked again with the fresh job where it has changed meanwhile. Nothing is kept of a
-        ``work`` whose job is lost: raises LeaseLost. No lock is held on the job before the last statement.
-        """
-        ...
-
-
 class Plumbing(Protocol):
     """Set-up, health, queues, workers, wake-ups."""
 
@@ -369,7 +329,22 @@ class Plumbing(Protocol):
 
 
 class Store(
-    JobStore, JobReader, StepStore, BatchReader, Registers, Records, Transactions, Plumbing, Protocol
+    JobStore,
+    ChunkStore,
+    JobReader,
+    StandingReader,
+    StepStore,
+    BatchReader,
+    DeadLetterStore,
+    EventStore,
+    FlowStore,
+    LaneStore,
+    Registers,
+    Records,
+    Transactions,
+    QueueStore,
+    Plumbing,
+    Protocol,
 ):
     """Everything a store does."""
 

@@ -74,6 +74,10 @@ class ClaimRequest:
     ``queues`` gives per queue how many jobs at most; ``limit`` bounds the sum. ``types`` are the
     job types registered here. Jobs of other types are left where some live worker (see ``hello``)
     knows the type, else parked on the lane ``type:<name>``. Versions are not looked at.
+
+    ``prompt`` is how many jobs can start at once; None: all. Jobs of a lane with a rate are claimed only as
+    long as there is room among these, and stay due beyond that: then a claim comes back short although there
+    is more, and is to be repeated once a job can start.
     """
 
     namespace: str
@@ -83,6 +87,7 @@ class ClaimRequest:
     limit: int
     now: int
     lease_until: int
+    prompt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """For tests of programs that use Headrace: jobs without a worker, time that passes, what was enqueued."""
 
 from headrace.clock import ManualClock
-from headrace.testing.context import FakeContext, Line
+from headrace.testing.context import FakeContext, Line, a_parent
 from headrace.testing.draining import advance, advance_sync, drain, drain_sync
 from headrace.testing.driver import Ran
 from headrace.testing.idempotency import NotIdempotent, check_idempotent
@@ -23,6 +23,7 @@ __all__ = [
     "ManualClock",
     "NotIdempotent",
     "Ran",
+    "a_parent",
     "advance",
     "advance_sync",
     "assert_enqueued",

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from headrace.core import wire
+from headrace.core.flow import Parent
 from headrace.core.request import EnqueueRequest
+from headrace.core.states import State
 from headrace.core.steps import Kept, Signal, Step, StepKind
 from headrace.core.wire import Json
 from headrace.engine.context import Context, JobInfo
@@ -37,14 +39,24 @@ class Line:
     data: dict[str, Any]
 
 
+def a_parent(result: Json = None, *, job_type: str = "job", error: str | None = None) -> Parent:
+    """A parent for ``FakeContext(parents=[...])``: it returned ``result``, or failed with ``error``."""
+    if error is not None:
+        kept = json.dumps({"type": "Error", "message": error})
+        return Parent(number=0, id="parent", type=job_type, state=State.FAILED, error=kept)
+    text = wire.encode(result, what="result")
+    return Parent(number=0, id="parent", type=job_type, state=State.COMPLETED, result=text)
+
+
 class FakeContext(Context):
     """What a handler receives from ``run_job``; afterwards it tells what the handler said.
 
-    ``attempt``, ``saved``, ``files`` and ``deps`` are what the handler finds. Children that it enqueues get
+    ``attempt``, ``saved``, ``files`` and ``deps`` are what the handler finds, ``parents`` (``a_parent``) what
+    its parents returned. Children that it enqueues get
     made-up ids and run nowhere. Steps, sleeps and waits behave as in a worker: see ``run_job``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a handler may find
         self,
         *,
         attempt: int = 1,
@@ -52,8 +64,10 @@ class FakeContext(Context):
         files: FileStore | None = None,
         deps: object = None,
         job: JobInfo = JOB,
+        parents: Sequence[Parent] = (),
     ) -> None:
         self.told = Told(now=job.created_at)
+        self.told.waited_for = tuple(parents)
         super().__init__(replace(job, attempt=attempt), self.told, saved=saved, files=files, deps=deps)
 
     @property
@@ -113,6 +127,7 @@ class FakeContext(Context):
         job = replace(self.job, attempt=self.job.attempt + 1)
         after = FakeContext(attempt=job.attempt, saved=saved, files=self._files, deps=self.deps, job=job)
         after.told.now = self.told.now
+        after.told.waited_for = self.told.waited_for
         after.told.steps += self.told.steps
         after.told.signals += self.told.signals
         return after
@@ -132,6 +147,7 @@ class Told:
         self.enqueued: list[EnqueueRequest] = []
         self.steps: list[Step] = []
         self.signals: list[Signal] = []
+        self.waited_for: tuple[Parent, ...] = ()
 
     def progress(self, progress: str) -> None:
         self.progressed.append(json.loads(progress))
@@ -152,6 +168,9 @@ class Told:
         del fn
         msg = "run_job has no store to write to: test ctx.transaction with drain(app), on a store of its own"
         raise MisuseError(msg)
+
+    def parents(self) -> "Future[tuple[Parent, ...]]":
+        return _done(self.waited_for)
 
     def kept(self) -> "Future[Kept]":
         return _done(Kept(now=self.now, steps=tuple(self.steps), signals=tuple(self.signals)))

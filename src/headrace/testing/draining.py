@@ -21,7 +21,8 @@ async def advance(app: App, seconds: float) -> list[Ran]:
     """Lets so much time pass on the app's ManualClock, and runs each job when it is due.
 
     The clock stops at every instant at which something happens: a job that is delayed or waits for another
-    attempt, a lease that ends, a schedule that fires. Raises MisuseError for an app with another clock.
+    attempt, a lease that ends, a schedule that fires, a lane that opens. Raises MisuseError for an app with
+    another clock.
     """
     clock = (await app.open()).clock
     if not isinstance(clock, ManualClock):

@@ -18,6 +18,7 @@ from typing import Final
 
 from headrace.app import App, OpenedApp
 from headrace.clock import ManualClock
+from headrace.core.alerts import KIND as ALERTS
 from headrace.core.decide import decide
 from headrace.core.filters import MAX_LIMIT, JobFilter, Page
 from headrace.core.job import Job, Transition
@@ -29,8 +30,10 @@ from headrace.engine.work import Claim, LocalWork, WorkerHello
 from headrace.errors import MisuseError
 from headrace.files.open import opened_files
 from headrace.stores.protocol import Applied
+from headrace.testing.chunks import SingleChunks
 from headrace.upkeep.upkeep import usual_chores
 from headrace.worker import endings
+from headrace.worker.chunk_call import HeldMessage
 from headrace.worker.held import Held, Why
 from headrace.worker.link import Outbox
 from headrace.worker.notes import Notes
@@ -40,6 +43,8 @@ from headrace.worker.transacting import Transacting
 
 LEASE_MS: Final = 3_600_000
 MAX_ATTEMPTS: Final = 10_000
+_LOOKS: Final = f"{ALERTS}:"
+"""Of the registers of alert rules, which are looked at for ever without anything happening to a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +88,19 @@ class Driver:
         self._rng = random.Random(0)
         self._notes = Notes(work, lambda _: None)
         self._writing = self._loop.create_task(self._notes.run())
-        self._transacting = Transacting(work, self._notes.flush)
+        self._transacting = Transacting(work, self._notes.flush_paced)
         told: Outbox = self._notes if outbox is None else outbox(self._notes)
         self._runner = Runner(work, settings, told, None)
         self._runner.deps = deps
         self._runner.transactor = self._transacting
+        self._chunks = SingleChunks(self._runner, work, settings)
         self._chores = usual_chores(
-            opened.store, opened.clock, namespace=app.settings.namespace, lease_ms=LEASE_MS
+            opened.store,
+            opened.clock,
+            namespace=app.settings.namespace,
+            lease_ms=LEASE_MS,
+            aftermath=opened.operations.aftermath,
+            alert_functions=app.alert.functions,
         )
         self._left = MAX_ATTEMPTS
 
@@ -192,23 +203,27 @@ class Driver:
             await self.hasten(job_id)
 
     async def next_instant(self) -> int | None:
-        """When something will happen next: a job is due, a lease ends, a register (a schedule) is due."""
+        """When something happens next: a job or register (a schedule) is due, a lease ends, a lane opens."""
         now = self._opened.clock.now()
         instants = [
             register.due_at
             for register in await self._opened.store.scan(self._app.settings.namespace, "")
-            if register.due_at is not None
+            if register.due_at is not None and not register.key.startswith(_LOOKS)
         ]
         async for job in self._live():
             if job.placement.due_at is not None:
                 instants.append(job.placement.due_at)
             if job.placement.lease_until is not None:
                 instants.append(job.placement.lease_until + 1)
+        opening = (await self._opened.store.unpark_free(now=now, limit=MAX_LIMIT)).next_opening
+        if opening is not None:
+            instants.append(opening)
         return min((instant for instant in instants if instant > now), default=None)
 
     async def close(self) -> None:
         """Lets go of everything."""
         self._transacting.close()
+        self._chunks.close()
         self._notes.close()
         self._writing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -218,9 +233,11 @@ class Driver:
         """A claimed job with its handler."""
         kind = self._app.registry.get(job.facts.type)
         runs = Runs.ASYNC if inspect.iscoroutinefunction(kind.handler) else Runs.THREAD
-        return Held(job, kind, runs)
+        return Held(job, kind, runs) if kind.info.chunk is None else HeldMessage(job, kind, runs)
 
     async def _performed(self, held: Held) -> Report:
+        if isinstance(held, HeldMessage):
+            return await self._chunks.run(held)
         if held.runs is Runs.ASYNC:
             done: asyncio.Future[Report] = self._loop.create_future()
             self._runner.start(held, lambda _, report: done.set_result(report))
@@ -232,6 +249,9 @@ class Driver:
         return self._runner.report(held, outcome)
 
     def _time_out(self, held: Held) -> None:
+        if isinstance(held, HeldMessage):
+            self._chunks.time_out(held)
+            return
         held.stopping = Why.TIMEOUT
         if held.link is not None:
             held.link.cancelled = True
@@ -239,7 +259,8 @@ class Driver:
             held.task.cancel()
 
     async def _did_chores(self) -> bool:
-        """Closes batches whose members have ended, and does upkeep; whether a chore had anything to do."""
+        """Does what ended jobs leave to be done, and upkeep; whether a chore had anything to do."""
+        await self._opened.operations.flow_engine.checks.drained()
         await self._opened.operations.batch_engine.checks.drained()
         results = [await chore.run_once() for chore in self._chores]
         return any(result.done or result.more for result in results)
@@ -268,7 +289,10 @@ async def driving(app: App, *, outbox: Callable[[Outbox], Outbox] | None = None)
         name = f"testing-{os.getpid()}-{secrets.token_hex(4)}"
         settings = WorkerSettings(name=name, lease_ms=LEASE_MS, files=files)
         await work.publish([one.info for one in app.registry.all()])
+        await app.limit.put_into(opened.operations)
+        await app.queue.put_into(opened.operations)
         await app.schedule.put_into(opened.operations)
+        await app.alert.put_into(opened.operations)
         await work.hello(_hello(app, work, name))
         driver = Driver(app, opened, work, settings, deps=deps, outbox=outbox)
         try:

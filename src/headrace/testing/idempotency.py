@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Any, Final, cast
 
 from headrace.app import App
+from headrace.core.flow import Parent
 from headrace.core.job import Job
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
@@ -87,6 +88,9 @@ class LosesWorker:
         self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
     ) -> None:
         self._inner.enqueue(holder, requests, done)
+
+    def parents(self, holder: Holder, done: Said[tuple[Parent, ...]]) -> None:
+        self._inner.parents(holder, done)
 
     def kept(self, holder: Holder, done: Said[Kept]) -> None:
         self._inner.kept(holder, done)

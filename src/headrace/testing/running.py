@@ -28,6 +28,9 @@ async def run_job(
     raises MisuseError.
     """
     kind = registered_of(job_type)
+    if kind.info.chunk is not None:
+        msg = f"{kind.info.name} takes chunks: enqueue its messages and use drain, which calls it with each"
+        raise MisuseError(msg)
     payload = kind.payload.encode_call(args, kwargs)
     context = FakeContext() if ctx is None else ctx
     while True:

@@ -9,6 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from headrace.clock import Clock
@@ -16,7 +17,9 @@ from headrace.core import scheduled
 from headrace.core.firing import Firing
 from headrace.core.scheduled import KIND, Schedule, dumps, loads
 from headrace.core.wire import MAX_INSTANT_MS
+from headrace.engine.local import LocalOperations
 from headrace.engine.published import PublishedTypes
+from headrace.engine.queues import Queues
 from headrace.engine.schedules import fired_job
 from headrace.errors import StaleRegister, StoreError, UnknownJobType
 from headrace.mint import IdMint
@@ -42,6 +45,7 @@ class FireSchedules:
         self._rng = random.Random()
         self._ids = IdMint(self._rng)
         self._published: dict[str, PublishedTypes] = {}
+        self._queues: dict[str, Queues] = {}
 
     async def run_once(self) -> ChoreResult:
         now = self._clock.now()
@@ -77,7 +81,8 @@ class FireSchedules:
             jobs = await self._jobs(namespace, schedule, done, now)
             after = scheduled.fired(schedule, done, now=now)
             swap = Swap(key=register.key, revision=register.revision, value=dumps(after), due_at=after.due_at)
-            await self._store.insert(namespace, jobs, now=now, swaps=(swap,))
+            insert = partial(self._store.insert, namespace, jobs, now=now, swaps=(swap,))
+            await self._queues_of(namespace).insert(jobs, insert)
         except StaleRegister:
             return []
         except StoreError:
@@ -100,6 +105,15 @@ class FireSchedules:
             fired_job(schedule, info, at, job_id=self._ids.mint(now), namespace=namespace, now=now)
             for at in done.fires
         ]
+
+    def _queues_of(self, namespace: str) -> Queues:
+        """The rules of the namespace's queues: a fire finds no more room in a full one than an enqueue."""
+        known = self._queues.get(namespace)
+        if known is None:
+            known = self._queues[namespace] = LocalOperations(
+                self._store, self._clock, namespace=namespace
+            ).queue_engine
+        return known
 
     async def _put_off(self, namespace: str, register: Register, error: Exception, now: int) -> None:
         """Tries again later. The next instant stays, so nothing is lost but time."""

@@ -15,6 +15,7 @@ from headrace.core.batch import is_batch_id
 from headrace.core.decide import decide
 from headrace.core.job import Job, Transition
 from headrace.core.outcomes import Rescued
+from headrace.engine.aftermath import Aftermath
 from headrace.engine.batch_closing import Closing
 from headrace.engine.published import PublishedTypes
 from headrace.errors import StoreError
@@ -26,17 +27,27 @@ CLOCK_STEP_MS: Final = 1_000
 
 
 class Rescue:
-    """The chore. ``hold_off_ms`` is how long workers have to renew after an outage: one lease."""
+    """The chore. ``hold_off_ms`` is how long workers have to renew after an outage: one lease.
+
+    ``aftermath`` is told of the jobs of its namespace.
+    """
 
     name = "rescue"
 
     def __init__(
-        self, store: Store, clock: Clock, *, every_ms: int = 5_000, hold_off_ms: int = 30_000
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        every_ms: int = 5_000,
+        hold_off_ms: int = 30_000,
+        aftermath: Aftermath | None = None,
     ) -> None:
         self.every_ms = every_ms
         self._store = store
         self._clock = clock
         self._hold_off_ms = hold_off_ms
+        self._aftermath = aftermath
         self._not_before = 0
         self._last_now: int | None = None
         self._incarnation: str | None = None
@@ -67,6 +78,7 @@ class Rescue:
             if isinstance(answer, Applied)
         ]
         self._wake(rescued, now)
+        self._tell(rescued)
         await self._look_at_batches(rescued)
         return ChoreResult(done=len(rescued), more=len(expired) == LIMIT and bool(rescued))
 
@@ -112,6 +124,15 @@ class Rescue:
                 ended.setdefault(facts.namespace, set()).add(facts.batch_id)
         for namespace, batches in ended.items():
             await Closing(self._store, self._clock, namespace=namespace).check(batches)
+
+    def _tell(self, rescued: Sequence[Transition]) -> None:
+        told = self._aftermath
+        if told is None:
+            return
+        here = [one for one in rescued if one.job.facts.namespace == told.namespace]
+        told.tell_of_parents(here)
+        if told.settled.heard:
+            told.settled(here)
 
     def _wake(self, rescued: Sequence[Transition], now: int) -> None:
         woken: dict[str, set[str]] = {}

@@ -10,16 +10,25 @@ from typing import Any, Final, Self
 
 from headrace.clock import Clock
 from headrace.core.backoff import Backoff, Jitter
+from headrace.engine.aftermath import Aftermath
+from headrace.engine.alert_delivery import AlertFunction
 from headrace.engine.local import LocalOperations
 from headrace.errors import StoreError, StoreUnusable
 from headrace.stores.protocol import Store
+from headrace.upkeep.alerts import WatchAlerts
+from headrace.upkeep.breakers import HealBreakers
 from headrace.upkeep.chore import Chore, ChoreResult
 from headrace.upkeep.close_batches import CloseBatches, ForgetBatches
+from headrace.upkeep.dead_queues import FillDeadLetterQueues
 from headrace.upkeep.fire import FireSchedules
+from headrace.upkeep.free_children import FreeChildren
 from headrace.upkeep.loops import SweepLoops
+from headrace.upkeep.open_lanes import ForgetLanes, OpenLanes
 from headrace.upkeep.prune import PruneBeyondCount, PruneJobs, TrimRecords
+from headrace.upkeep.queues import ForgetLines, PutInLine
 from headrace.upkeep.rescue import Rescue
 from headrace.upkeep.sweep import Sweepable, SweepFiles
+from headrace.upkeep.trim_events import TrimEvents
 from headrace.upkeep.unpark import Unpark
 
 JITTER: Final = 0.2
@@ -46,20 +55,46 @@ class ChoreFailed:
 OnChore = Callable[[ChoreDone | ChoreFailed], None]
 
 
-def usual_chores(
-    store: Store, clock: Clock, *, namespace: str, lease_ms: int, files: Sweepable | None = None
+def usual_chores(  # noqa: PLR0913 - what the chores stand on
+    store: Store,
+    clock: Clock,
+    *,
+    namespace: str,
+    lease_ms: int,
+    files: Sweepable | None = None,
+    aftermath: Aftermath | None = None,
+    alert_functions: Sequence[AlertFunction] = (),
 ) -> tuple[Chore, ...]:
-    """The chores every installation needs; ``files`` is the file store to sweep, if there is one."""
+    """The chores every installation needs; ``files`` is the file store to sweep, if there is one.
+
+    ``aftermath`` is told of the jobs that are rescued; ``alert_functions`` are those of the program.
+    """
+    engine = LocalOperations(store, clock, namespace=namespace)
     chores: tuple[Chore, ...] = (
-        Rescue(store, clock, every_ms=min(5_000, lease_ms // 2), hold_off_ms=lease_ms),
+        Rescue(
+            store,
+            clock,
+            every_ms=min(5_000, lease_ms // 2),
+            hold_off_ms=lease_ms,
+            aftermath=aftermath,
+        ),
         Unpark(store, clock),
+        OpenLanes(store, clock),
+        ForgetLanes(store, clock),
         PruneJobs(store, clock),
         PruneBeyondCount(store, clock, namespace=namespace),
         TrimRecords(store, clock),
+        TrimEvents(store, clock),
+        FreeChildren(store, clock, aftermath=aftermath),
         CloseBatches(store, clock),
         ForgetBatches(store, clock, namespace=namespace),
         FireSchedules(store, clock),
-        SweepLoops(LocalOperations(store, clock, namespace=namespace).loop_engine),
+        PutInLine(store, clock),
+        ForgetLines(store, clock),
+        SweepLoops(engine.loop_engine),
+        HealBreakers(engine.breaker_engine),
+        FillDeadLetterQueues(store, clock, namespace=namespace),
+        WatchAlerts(store, clock, namespace=namespace, functions=alert_functions),
     )
     return chores if files is None else (*chores, SweepFiles(files))
 

@@ -8,6 +8,7 @@ here is hidden from other workers.
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from itertools import takewhile
 from typing import Final
 
 from headrace.core.job import Isolation
@@ -20,6 +21,11 @@ BATCHES: Final = 2
 MEASURE_EVERY: Final = 0.02
 MEASURE_FIRST: Final = 0.002
 NO_LIMIT: Final = 1_000_000_000
+
+SOON_S: Final = 0.1
+"""A slot that will be free within this time is as good as a free one to a job that must start at once."""
+
+EMPTY_EVERY: Final = 1.0
 
 
 class Buffer:
@@ -36,6 +42,7 @@ class Buffer:
         self._start = start
         self._free = settings.concurrency
         self._waiting = 0
+        self._calls: list[Held] = []
         self._pools = {
             Runs.ASYNC: _pool(Runs.ASYNC, settings.concurrency),
             Runs.THREAD: _pool(Runs.THREAD, min(settings.threads, settings.concurrency)),
@@ -52,19 +59,40 @@ class Buffer:
     @property
     def waiting(self) -> int:
         """How many jobs wait here."""
-        return self._waiting + len(self.solo)
+        return self._waiting + len(self.solo) + len(self._calls)
 
     def put(self, batch: Iterable[Held]) -> None:
-        """Takes claimed jobs and starts those that find a slot."""
+        """Takes claimed jobs and starts those that find a slot, first those that must start at once."""
+        prompt: list[tuple[Held, Line]] = []
         for held in batch:
             if _must_run_alone(held):
                 self.solo.append(held)
                 continue
             line = self._line(held.job.facts.queue, held.runs)
             held.line = line
-            line.waiting.append(held)
             line.pool.waiting += 1
             self._waiting += 1
+            if held.prompt:
+                prompt.append((held, line))
+            else:
+                line.waiting.append(held)
+        for held, line in reversed(prompt):
+            line.waiting.appendleft(held)
+        self.fill()
+        if self.solo and not self.running:
+            self.emptied()
+
+    def put_calls(self, calls: Iterable[Held]) -> None:
+        """Takes calls of chunks: each starts with the next slot that is free, ahead of what waits in lines.
+
+        What waits in a line is sure of its turn, while a call would be held up by every job that comes.
+        """
+        for call in calls:
+            if _must_run_alone(call):
+                self.solo.append(call)
+            else:
+                call.line = self._line(call.job.facts.queue, call.runs)
+                self._calls.append(call)
         self.fill()
         if self.solo and not self.running:
             self.emptied()
@@ -73,6 +101,8 @@ class Buffer:
         """Starts what can be started."""
         if self.closed:
             return
+        if self._calls:
+            self._begin_calls()
         for line in tuple(self._lines.values()):
             if line.waiting:
                 self._serve(line)
@@ -94,6 +124,8 @@ class Buffer:
                 self.alone = None
             if self.closed:
                 pass
+            elif self._calls:
+                self.fill()
             elif line.waiting and line.queue.running < line.queue.limit:
                 self._serve(line)
             elif self._waiting:
@@ -109,6 +141,9 @@ class Buffer:
         if held in self.solo:
             self.solo.remove(held)
             return True
+        if held in self._calls:
+            self._calls.remove(held)
+            return True
         line = held.line
         if line is None or held not in line.waiting:
             return False
@@ -121,6 +156,9 @@ class Buffer:
         """Takes out all that waits, of these queues or of all."""
         out = [held for held in self.solo if queues is None or held.job.facts.queue in queues]
         self.solo = deque(held for held in self.solo if held not in out)
+        calls = [call for call in self._calls if queues is None or call.job.facts.queue in queues]
+        self._calls = [call for call in self._calls if call not in calls]
+        out += calls
         for line in self._lines.values():
             if queues is None or line.queue.name in queues:
                 out.extend(line.waiting)
@@ -141,16 +179,45 @@ class Buffer:
         pool = self._pools[runs]
         ahead = self._ahead_of(pool)
         free = min(self._free - self._waiting, pool.free - pool.waiting)
-        if free <= 0 and pool.waiting > ahead // 2:
+        if free > 0:
+            pool.emptied_at = time.monotonic()
+        elif pool.waiting > ahead // 2 or self._runs_empty(pool, self._rate_of(pool)):
             return 0
         return max(0, min(free + ahead, self._settings.batch))
+
+    def room_for_call(self, runs: Runs) -> bool:
+        """Whether a call of a chunk would soon find a slot, and none waits for one."""
+        return self.room(runs) > 0 and not any(call.runs is runs for call in self._calls)
+
+    def free(self, runs: Runs) -> int:
+        """How many more jobs of that kind would start at once, as they go before those that wait."""
+        pool = self._pools[runs]
+        free = min(self._free - self._waiting - len(self._calls), pool.free - pool.waiting)
+        if free > 0:
+            return free
+        lines = [line for line in self._lines.values() if line.pool is pool]
+        return max(0, int(self._rate_of(pool) * SOON_S) - _prompt_in(lines))
+
+    def free_of(self, queue: str) -> int:
+        """As ``free``, by the queue's own limit here."""
+        slots = self._queue(queue)
+        lines = [line for line in self._lines.values() if line.queue is slots]
+        free = slots.limit - slots.running - sum(len(line.waiting) for line in lines)
+        if free > 0:
+            return free
+        return max(0, int(sum(line.rate for line in lines) * SOON_S) - _prompt_in(lines))
 
     def room_of(self, queue: str, runs: Runs) -> int:
         """How many more jobs of that kind are wanted of one queue."""
         slots = self._queue(queue)
         line = self._lines.get((queue, runs))
         held = sum(len(one.waiting) for one in self._lines.values() if one.queue is slots)
-        return slots.limit - slots.running - held + (0 if line is None else self._ahead(line))
+        free = slots.limit - slots.running - held
+        if free > 0:
+            slots.emptied_at = time.monotonic()
+        elif line is None or self._runs_empty(slots, line.rate):
+            return free
+        return free + (0 if line is None else self._ahead(line))
 
     def measure(self) -> None:
         """Takes the speed of every line, at most every 20 ms."""
@@ -167,6 +234,17 @@ class Buffer:
         for pool in self._pools.values():
             pool.low = self._ahead_of(pool) // 2
 
+    def _runs_empty(self, slots: Pool | QueueSlots, rate: float) -> bool:
+        """Whether nothing more is fetched ahead until a slot is free, as once in a while.
+
+        Else a job that must start at once would never find one where others always wait for it. Those that
+        are fast enough do without: there a slot is soon free.
+        """
+        return rate * SOON_S < 1 and time.monotonic() - slots.emptied_at >= EMPTY_EVERY
+
+    def _rate_of(self, pool: Pool) -> float:
+        return sum(line.rate for line in self._lines.values() if line.pool is pool)
+
     def _ahead_of(self, pool: Pool) -> int:
         lines = (line for line in self._lines.values() if line.pool is pool)
         return min(BATCHES * self._settings.batch, sum(self._ahead(line) for line in lines))
@@ -181,6 +259,15 @@ class Buffer:
             pool.waiting -= 1
             self._waiting -= 1
             self._begin(held, line)
+
+    def _begin_calls(self) -> None:
+        for call in tuple(self._calls):
+            line = call.line
+            if line is None or self._free <= 0 or line.pool.free <= 0:
+                continue
+            if line.queue.running < line.queue.limit:
+                self._calls.remove(call)
+                self._begin(call, line)
 
     def _begin(self, held: Held, line: Line) -> None:
         line.queue.running += 1
@@ -207,6 +294,15 @@ class Buffer:
                 measured_at=time.monotonic(),
             )
         return line
+
+
+def _prompt_in(lines: Iterable[Line]) -> int:
+    """How many jobs that must start at once stand before all others."""
+    return sum(1 for line in lines for _ in takewhile(_is_prompt, line.waiting))
+
+
+def _is_prompt(held: Held) -> bool:
+    return held.prompt
 
 
 def _must_run_alone(held: Held) -> bool:

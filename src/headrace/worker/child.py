@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, Final
 
+from headrace.core.flow import Parent
 from headrace.core.outcomes import Outcome
 from headrace.core.request import EnqueueRequest
 from headrace.core.steps import Kept, Step
@@ -81,6 +82,10 @@ class Pipe:
         del holder
         out = [messages.request_out(request) for request in requests]
         self.send({"is": "enqueue", "requests": out, "number": self._ask(done)})
+
+    def parents(self, holder: Holder, done: Said[tuple[Parent, ...]]) -> None:
+        del holder
+        self.send({"is": "parents", "number": self._ask(done)})
 
     def kept(self, holder: Holder, done: Said[Kept]) -> None:
         del holder
@@ -147,7 +152,7 @@ class Child:
             arguments = arguments_of(kind, job.facts)
             if payload.context_parameter is not None:
                 arguments[payload.context_parameter] = endings.context_of(
-                    job, link, files=self._files, deps=self._deps
+                    job, link, files=self._files, deps=self._deps, codec=kind.codec
                 )
             with memory_limit(kind.memory_limit_mb):
                 value = self._call(runner, kind, arguments)

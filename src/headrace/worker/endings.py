@@ -19,6 +19,7 @@ from headrace.core.outcomes import (
 )
 from headrace.core.policy import ErrorClass
 from headrace.engine.arguments import kept_result
+from headrace.engine.codec import PayloadCodec
 from headrace.engine.context import Context, ContextLink, JobInfo, parse_saved
 from headrace.engine.registry import Registered
 from headrace.engine.steps import Suspend
@@ -36,11 +37,23 @@ class Interrupted(BaseException):
 
 
 def context_of(
-    job: Job, link: ContextLink, *, files: FileStore | None = None, deps: object = None
+    job: Job,
+    link: ContextLink,
+    *,
+    files: FileStore | None = None,
+    deps: object = None,
+    codec: PayloadCodec | None = None,
 ) -> Context:
     """What the handler of this attempt receives."""
+    return Context(
+        job_info(job), link, saved=parse_saved(job.checkpoint), files=files, deps=deps, codec=codec
+    )
+
+
+def job_info(job: Job) -> JobInfo:
+    """The job as its handler sees it."""
     facts = job.facts
-    info = JobInfo(
+    return JobInfo(
         id=facts.id,
         namespace=facts.namespace,
         type=facts.type,
@@ -54,7 +67,6 @@ def context_of(
         tags=facts.tags,
         fence=job.fence,
     )
-    return Context(info, link, saved=parse_saved(job.checkpoint), files=files, deps=deps)
 
 
 def succeeded(kind: Registered, value: object) -> Outcome:
@@ -105,7 +117,7 @@ def settled(held: Held, outcome: Outcome | None) -> Outcome:
             return timed_out(held.job)
         case Why.CANCEL:
             return Stopped(reason=why.value) if outcome is None else outcome
-        case Why.SHUTDOWN | Why.LAPSED:
+        case Why.SHUTDOWN | Why.LAPSED | Why.LATE:
             meant = isinstance(outcome, Succeeded | Snoozed | Suspended)
             return outcome if meant else Released(reason=why.value)
         case Why.LOST:

@@ -8,7 +8,7 @@ left it waits for a hint, and polls behind it, because hints may be lost (C47).
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from headrace.core.job import Isolation, Job
@@ -18,9 +18,12 @@ from headrace.engine.registry import Registered, Registry
 from headrace.engine.work import Claim, WorkSource
 from headrace.errors import StoreUnusable
 from headrace.worker.buffer import Buffer
+from headrace.worker.chunk_call import HeldChunk, HeldMessage
+from headrace.worker.chunk_feed import ChunkFeed
 from headrace.worker.events import Claimed, OnEvent, Polled, StoreLost
 from headrace.worker.held import Held, Holdings
 from headrace.worker.log import log
+from headrace.worker.promptness import Promptness
 from headrace.worker.settings import WorkerSettings
 from headrace.worker.settler import Settler
 from headrace.worker.waiting import Patience, rings
@@ -47,6 +50,7 @@ class Feed:
         park: Callable[[Held, str], None],
         superseded: Callable[[Sequence[Held]], None],
         can_isolate: Callable[[Registered], bool],
+        call_of: Callable[[Sequence[HeldMessage]], HeldChunk],
         on_event: OnEvent | None,
     ) -> None:
         self.hinted: Callable[[], None] = _nothing
@@ -62,13 +66,23 @@ class Feed:
         self._superseded = superseded
         self._can_isolate = can_isolate
         self._on_event = on_event
-        self._types = {
-            runs: frozenset(one.info.name for one in registry.all() if one.info.runs is runs) for runs in Runs
-        }
+        plain = [one.info for one in registry.all() if one.info.chunk is None]
+        self._types = {runs: frozenset(one.name for one in plain if one.runs is runs) for runs in Runs}
+        self._chunks = ChunkFeed(
+            work,
+            registry,
+            settings,
+            buffer=buffer,
+            admitted=self._admitted,
+            call_of=call_of,
+            polled=self._polled,
+        )
+        self._apart = set(registry.queues).difference(one.queue for one in plain)
         self._names: list[str] = sorted(settings.queues or registry.queues)
         self._wanted = None if settings.queues is None else frozenset(settings.queues)
         self._bell = asyncio.Event()
         self._patience = Patience()
+        self._promptness = Promptness(buffer)
         self._dry: set[Runs] = set()
         self._too_new: set[tuple[str, int]] = set()
         self._looking = True
@@ -125,7 +139,10 @@ class Feed:
             self._looking = True
         if now - self._surveyed_at >= self._survey_after and not await self._survey():
             return self._found_nothing()
-        return await (self._look() if self._looking else self._fill())
+        if await self._chunks.look(self._names):
+            return 0.0
+        pause = await (self._look() if self._looking else self._fill())
+        return min(pause, self._chunks.pause())
 
     def ring(self) -> None:
         """Something has changed: poll again."""
@@ -134,6 +151,9 @@ class Feed:
     async def _look(self) -> float:
         """One claim over all kinds of jobs."""
         rooms = {runs: self._buffer.room(runs) for runs, types in self._types.items() if types}
+        if not rooms:  # nothing but chunks
+            await self._new_queues()
+            return self._found_nothing()
         roomy = [runs for runs, room in rooms.items() if room > 0]
         if not roomy:
             return self._wait_for_room()
@@ -156,17 +176,24 @@ class Feed:
         runs = max(rooms, key=rooms.__getitem__)
         if rooms[runs] <= 0:
             return self._wait_for_room()
-        if not await self._claim([runs], rooms[runs]):
+        if not await self._claim([runs], rooms[runs], apart=self._apart):
             self._dry.add(runs)
         return 0.0
 
-    async def _claim(self, kinds: Sequence[Runs], limit: int) -> bool:
-        """Claims; whether all that was asked for came, so that there may be more."""
+    async def _claim(self, kinds: Sequence[Runs], limit: int, apart: Collection[str] = ()) -> bool:
+        """Claims; whether all that was asked for came, so that there may be more.
+
+        Of the queues that are ``apart`` nothing is claimed: only chunks are expected there, which a claim of
+        other jobs would have to step over. Each look goes there too.
+        """
         rooms = self._rooms(kinds, limit)
+        for name in apart:
+            rooms.pop(name, None)
         asked = {name: room for name, room in rooms.items() if room > 0}
         self._capped = len(asked) < len(rooms)
         if not asked:
             return False
+        prompt = self._promptness.room(kinds, asked)
         limit = min(limit, sum(asked.values()))
         jobs = await self._work.claim(
             Claim(
@@ -175,13 +202,14 @@ class Feed:
                 types=frozenset[str]().union(*(self._types[runs] for runs in kinds)),
                 limit=limit,
                 lease_ms=self._settings.lease_ms,
+                prompt=prompt,
             )
         )
-        self.last_claim_at = self._work.clock.now()
-        if self._on_event is not None:
-            self._on_event(Polled(len(jobs)))
+        self._polled(len(jobs))
         if jobs:
+            self._promptness.met(jobs)
             self._take(jobs)
+        self._capped = self._capped or self._promptness.held_back(prompt, limit, len(jobs))
         if len(jobs) < limit and min(asked.values()) < limit:
             came = Counter(job.facts.queue for job in jobs)
             self._capped = self._capped or any(came[name] == room for name, room in asked.items())
@@ -195,19 +223,30 @@ class Feed:
             name: min(limit, *(self._buffer.room_of(name, runs) for runs in kinds)) for name in self._names
         }
 
+    def _polled(self, count: int) -> None:
+        self.last_claim_at = self._work.clock.now()
+        if self._on_event is not None:
+            self._on_event(Polled(count))
+
     def _take(self, jobs: Sequence[Job]) -> None:
-        batch = [self._held(job) for job in jobs]
+        if self._apart:
+            self._apart.difference_update(job.facts.queue for job in jobs)
+        self._buffer.put(self._admitted([self._held(job) for job in jobs]))
+
+    def _admitted(self, batch: list[Held]) -> list[Held]:
+        """Those of the jobs claimed just now that may run here; the others go back, or wait parked."""
         if older := self._holdings.add(batch):
             self._superseded(older)
         if self._on_event is not None:
-            self._on_event(Claimed(tuple(jobs)))
+            self._on_event(Claimed(tuple(held.job for held in batch)))
         late = self._work.clock.now() + self._settings.last_call_ms
         if self._quiet:
             self._give_back(batch, "worker stops")
-        elif min(held.lease_until for held in batch) <= late:
+            return []
+        if min(held.lease_until for held in batch) <= late:
             self._give_back(batch, "the claim took as long as the lease")
-        else:
-            self._buffer.put(self._runnable(batch))
+            return []
+        return self._runnable(batch)
 
     def _runnable(self, batch: list[Held]) -> list[Held]:
         """Those whose payload is of a version known here; the others wait parked for a newer worker."""
@@ -261,6 +300,7 @@ class Feed:
 
     def _hint(self) -> None:
         self._hinted = True
+        self._chunks.hint()
         now = time.monotonic()
         if self._buffer.waiting:
             self._survey_after = SURVEY_HINTED  # a pause is hinted too, and what waits here must go back
@@ -275,6 +315,7 @@ class Feed:
         self.hinted()
 
     def _room_again(self) -> None:
+        self._chunks.hint()
         if self._capped:
             self._dry.clear()
         self._bell.set()
@@ -285,8 +326,10 @@ class Feed:
         pause = self._settings.poll_ms / 1000
         if self._hinted and self._wanted is None:  # the hint may have been for a queue not known yet
             pause = min(pause, max(0.0, self._new_queues_in()))
-        self._look_at = time.monotonic() + pause
-        return pause
+        now = time.monotonic()
+        if not now < self._look_at < now + pause:  # chunks may be polled for more often than that
+            self._look_at = now + pause
+        return self._look_at - now
 
     def _wait_for_room(self) -> float:
         self._buffer.hungry = True

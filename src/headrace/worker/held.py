@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from headrace.core.holding import must_start_at_once
 from headrace.core.job import Job
 from headrace.engine.operations import Runs
 from headrace.engine.registry import Registered
@@ -23,17 +24,22 @@ class Why(StrEnum):
     SHUTDOWN = "worker stops"
     LOST = "lease lost"
     LAPSED = "lease could not be renewed"
+    LATE = "claimed too long ago for its rate"
 
 
 @dataclass(slots=True)
 class Pool:
-    """The slots of one kind of handler: async tasks, threads or child processes."""
+    """The slots of one kind of handler: async tasks, threads or child processes.
+
+    ``emptied_at`` is when one was free last and nobody waited for it.
+    """
 
     runs: Runs
     size: int
     free: int
     waiting: int = 0
     low: int = 0
+    emptied_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -43,6 +49,7 @@ class QueueSlots:
     name: str
     limit: int
     running: int = 0
+    emptied_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -104,9 +111,19 @@ class Held:
         self.link: Link | None = None
 
     @property
+    def prompt(self) -> bool:
+        """Whether it must start at once or be given back, because a lane of it has a rate (C42)."""
+        return must_start_at_once(self.job.placement.slot_key)
+
+    @property
     def holder(self) -> Holder:
         """Who holds the job."""
         return Holder(job_id=self.job.facts.id, fence=self.job.fence)
+
+    @property
+    def parts(self) -> "Sequence[Held]":
+        """The jobs that an end of this one ends: itself; of a call for several messages, those."""
+        return (self,)
 
 
 class Holdings:

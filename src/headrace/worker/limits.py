@@ -83,7 +83,8 @@ class Limits:
     def _note_overdue(self, held: Held) -> None:
         """The job stays running until its handler ends; a rescuer will see that it timed out (C21, C23)."""
         held.noted_overdue = True
-        self._notes.timed_out(held.holder, self._clock.now())
+        for part in held.parts:
+            self._notes.timed_out(part.holder, self._clock.now())
         log("handler_overdue", job=held.job.id, type=held.job.facts.type)
         if self._on_event is not None:
             self._on_event(Overdue(held.job))

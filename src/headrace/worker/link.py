@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+from headrace.core.flow import Parent
 from headrace.core.request import EnqueueRequest
 from headrace.core.steps import Kept, Step
 from headrace.engine.work import Completion, Holder, Work
@@ -61,6 +62,10 @@ class Outbox(Protocol):
         self, holder: Holder, requests: Sequence[EnqueueRequest], done: Said[tuple[str, ...]]
     ) -> None:
         """Enqueues children and resolves ``done`` with their ids."""
+        ...
+
+    def parents(self, holder: Holder, done: Said[tuple[Parent, ...]]) -> None:
+        """Reads the parents of the job and resolves ``done`` with them."""
         ...
 
     def kept(self, holder: Holder, done: Said[Kept]) -> None:
@@ -141,6 +146,11 @@ class Link:
         done = Said[tuple[str, ...]]()
         self._said.append(done)
         self._outbox.enqueue(self._holder, requests, done)
+        return done
+
+    def parents(self) -> Future[tuple[Parent, ...]]:
+        done = Said[tuple[Parent, ...]]()
+        self._outbox.parents(self._holder, done)
         return done
 
     @property

@@ -4,15 +4,17 @@ The child keeps its pipe ends to itself, so that a handler that prints does no h
 
     worker → child   open (app, path, files), run (job, saved), cancel, answer (to what has a number)
     child → worker   ready (types) or broken (why); then started, progress, log, checkpoint, enqueue,
-                     kept, keep (step), ended (outcome)
+                     parents, kept, keep (step), ended (outcome)
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from dataclasses import fields as dataclass_fields
 from typing import Any, Final, cast
 
 from headrace.core.backoff import Backoff
+from headrace.core.flow import OnParentFailure, Parent
 from headrace.core.job import Facts, Isolation, Job, Placement
 from headrace.core.outcomes import ErrorInfo, Failed, Outcome, Snoozed, Stopped, Succeeded, Suspended
 from headrace.core.policy import ErrorClass
@@ -20,6 +22,7 @@ from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
 from headrace.core.steps import Kept, Signal, Step, StepKind
 from headrace.core.unique import OnConflict, Unique, Until
+from headrace.core.wishes import Wishes
 from headrace.errors import (
     DuplicateJob,
     FieldError,
@@ -28,6 +31,7 @@ from headrace.errors import (
     InvalidInput,
     InvalidPayload,
     LeaseLost,
+    QueueFull,
     Refused,
 )
 from headrace.settings import Settings
@@ -119,8 +123,13 @@ def outcome_in(raw: Message) -> Outcome:
 
 def request_out(request: EnqueueRequest) -> dict[str, Any]:
     """A child's enqueue as JSON."""
-    fields = asdict(request)
+    fields: dict[str, Any] = {
+        one.name: getattr(request, one.name) for one in dataclass_fields(EnqueueRequest)
+    }
+    fields["unique"] = None if request.unique is None else asdict(request.unique)
     fields["backoff"] = None if request.backoff is None else request.backoff.to_json()
+    if request.wishes is not None:
+        fields["wishes"] = request.wishes.dumps() or "{}"
     return fields
 
 
@@ -128,8 +137,13 @@ def request_in(raw: Message) -> EnqueueRequest:
     """The enqueue that a child asks for."""
     fields = dict(raw)
     fields["tags"] = tuple(fields["tags"])
+    fields["after"] = tuple(fields["after"])
+    if fields["on_parent_failure"] is not None:
+        fields["on_parent_failure"] = OnParentFailure(fields["on_parent_failure"])
     if fields["backoff"] is not None:
         fields["backoff"] = Backoff.from_json(fields["backoff"])
+    if fields["wishes"] is not None:
+        fields["wishes"] = Wishes.loads(fields["wishes"])
     if fields["unique"] is not None:
         unique = dict(fields["unique"])
         unique["until"] = Until(unique["until"])
@@ -149,29 +163,43 @@ def step_in(raw: Message) -> Step:
     return Step(**fields)
 
 
-def answer_out(answer: Kept | tuple[str, ...] | None) -> dict[str, Any] | None:
-    """What a child asked for: what its job has kept, the ids of jobs; nothing where it only waited."""
+Answer = Kept | tuple[str, ...] | tuple[Parent, ...] | None
+"""What a child asked for: what its job has kept, the ids of jobs, parents; nothing where it only waited."""
+
+
+def answer_out(answer: Answer) -> dict[str, Any] | None:
+    """The answer as JSON."""
     match answer:
         case None:
             return None
         case Kept():
             return {"kept": asdict(answer)}
+        case (Parent(), *_):
+            return {"parents": [asdict(one) for one in answer]}
         case _:
             return {"ids": list(answer)}
 
 
-def answer_in(raw: Message | None) -> Kept | tuple[str, ...] | None:
+def answer_in(raw: Message | None) -> Answer:
     """The answer as the child sees it."""
     if raw is None:
         return None
     if "ids" in raw:
         return tuple(raw["ids"])
+    if "parents" in raw:
+        return tuple(_parent_in(one) for one in raw["parents"])
     kept = raw["kept"]
     return Kept(
         now=kept["now"],
         steps=tuple(step_in(one) for one in kept["steps"]),
         signals=tuple(Signal(**one) for one in kept["signals"]),
     )
+
+
+def _parent_in(raw: Message) -> Parent:
+    state = raw["state"]
+    fields: dict[str, Any] = {**raw, "state": None if state is None else State(state)}
+    return Parent(**fields)
 
 
 def error_out(error: BaseException) -> dict[str, Any]:
@@ -186,6 +214,8 @@ def error_out(error: BaseException) -> dict[str, Any]:
             fields |= {"key": key, "job_id": job_id}
         case IdempotencyMismatch(key=key, job_id=job_id):
             fields |= {"key": key, "job_id": job_id}
+        case QueueFull(queue=queue, max_length=most, waiting=waiting, coming=coming):
+            fields |= {"queue": queue, "max_length": most, "waiting": waiting, "coming": coming}
         case _:
             pass
     if isinstance(error, InvalidInput | Refused):
@@ -211,6 +241,8 @@ def _error_in(raw: Message) -> HeadraceError:
             return DuplicateJob(raw["key"], raw["job_id"])
         case "IdempotencyMismatch":
             return IdempotencyMismatch(raw["key"], raw["job_id"])
+        case "QueueFull":
+            return QueueFull(raw["queue"], raw["max_length"], waiting=raw["waiting"], coming=raw["coming"])
         case name:
             return _named(name, raw["message"])
 

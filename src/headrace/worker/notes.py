@@ -1,16 +1,18 @@
 """What handlers tell while they run, gathered and written in batches under their fence.
 
-Progress is written at most twice a second, the newest wins; log lines travel with it. A checkpoint
+Progress of a job is written at most twice a second, the newest wins; log lines travel with it. A checkpoint
 or a step goes out at once. Everything is written before the outcome of its job.
 """
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
+from headrace.core.coalescing import Coalescer
+from headrace.core.flow import Parent
 from headrace.core.request import EnqueueRequest
 from headrace.core.steps import Kept, Step, StepKind
 from headrace.engine.work import Holder, LogLine, Note, WorkSource
@@ -50,7 +52,6 @@ class _Draft:
     def under(self, newer: "_Draft") -> "_Draft":
         """This draft, not written after all, with what was told since laid over it."""
         return _Draft(
-            progress=newer.progress or self.progress,
             checkpoint=newer.checkpoint or self.checkpoint,
             timed_out_at=newer.timed_out_at or self.timed_out_at,
             lines=(self.lines + newer.lines)[-MAX_LINES:],
@@ -68,6 +69,7 @@ class Notes:
         self._on_lost = on_lost
         self._lock = threading.Lock()
         self._drafts: dict[Holder, _Draft] = {}
+        self._progress: Coalescer[Holder, str] = Coalescer(PACE)
         self._loop = asyncio.get_running_loop()
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -77,12 +79,12 @@ class Notes:
 
     @property
     def waiting(self) -> bool:
-        """Whether anything is not written yet."""
-        return bool(self._drafts)
+        """Whether anything is not written yet; what is being written is not either."""
+        return bool(self._drafts) or self._progress.waiting or self._writing.locked()
 
     def progress(self, holder: Holder, progress: str) -> None:
         with self._lock:
-            self._draft(holder).progress = progress
+            self._progress.offer(holder, progress)
         self._ring(self._dirty)
 
     def log(self, holder: Holder, level: str, message: str, data: str | None) -> None:
@@ -116,8 +118,11 @@ class Notes:
     ) -> None:
         self._ask(holder, partial(self._work.enqueue, holder, requests), done)
 
+    def parents(self, holder: Holder, done: Said[tuple[Parent, ...]]) -> None:
+        self._ask(holder, partial(self._read, partial(self._work.parents, holder)), done)
+
     def kept(self, holder: Holder, done: Said[Kept]) -> None:
-        self._ask(holder, partial(self._read, holder), done)
+        self._ask(holder, partial(self._read, partial(self._work.kept, holder)), done)
 
     def keep(self, holder: Holder, step: Step, done: Said[None]) -> None:
         if step.kind is StepKind.STEP:  # a handler in a child process does not know store time
@@ -138,7 +143,7 @@ class Notes:
         while True:
             await self._dirty.wait()
             try:
-                await self.flush()
+                await self.flush_paced()
                 patience.answered()
             except StoreError as error:
                 await asyncio.sleep(patience.failed(error))
@@ -148,18 +153,45 @@ class Notes:
     async def flush(self) -> None:
         """Writes all that was told so far. Raises StoreError, and keeps it for the next time."""
         async with self._writing:
+            self._quieten()
             with self._lock:
-                drafts, self._drafts = self._drafts, {}
-            self._dirty.clear()
-            self._urgent.clear()
-            if drafts:
-                await self._write(drafts)
+                drafts = self._taken(self._progress.take_all(self._loop.time()))
+            await self._write_all(drafts)
+
+    async def flush_paced(self, ending: Collection[Holder] = ()) -> None:
+        """As ``flush``, but progress that comes too soon after the last is left for later.
+
+        Of those whose attempt is ending everything is written.
+        """
+        async with self._writing:
+            self._quieten()
+            with self._lock:
+                drafts = self._taken(self._progress.take(self._loop.time(), ending))
+            await self._write_all(drafts)
+
+    def _taken(self, progress: Mapping[Holder, str]) -> dict[Holder, _Draft]:
+        for holder, text in progress.items():
+            self._draft(holder).progress = text
+        drafts, self._drafts = self._drafts, {}
+        return drafts
+
+    def _quieten(self) -> None:
+        """Before the drafts are taken: what a thread tells after that rings again."""
+        self._dirty.clear()
+        self._urgent.clear()
+
+    async def _write_all(self, drafts: dict[Holder, _Draft]) -> None:
+        if drafts:
+            await self._write(drafts)
+        if self._progress.waiting:
+            self._dirty.set()
 
     def close(self) -> None:
         """Takes nothing more: whoever still runs has lost its job."""
         with self._lock:
             self._closed = True
             drafts, self._drafts = self._drafts, {}
+            self._progress.clear()
         for holder, draft in drafts.items():
             for done in draft.waiting:
                 done.set_exception(LeaseLost(holder.job_id, holder.fence))
@@ -172,7 +204,11 @@ class Notes:
             lost = await self._work.note([draft.note(holder) for holder, draft in drafts.items()])
         except (StoreError, asyncio.CancelledError):
             with self._lock:
+                self._progress.put_back(
+                    {holder: draft.progress for holder, draft in drafts.items() if draft.progress is not None}
+                )
                 for holder, draft in drafts.items():
+                    draft.progress = None
                     self._drafts[holder] = draft.under(self._drafts.get(holder, _Draft()))
             raise
         except Exception as error:  # boundary: a note that cannot be written must not stop the worker
@@ -201,12 +237,12 @@ class Notes:
             for done in drafts.pop(holder).waiting:
                 done.set_exception(LeaseLost(holder.job_id, holder.fence))
 
-    async def _read(self, holder: Holder) -> Kept:
+    async def _read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Waits for a store that does not answer, as what is written does."""
         patience = Patience()
         while True:
             try:
-                return await self._work.kept(holder)
+                return await read()
             except StoreError as error:
                 await asyncio.sleep(patience.failed(error))
 

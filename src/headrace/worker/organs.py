@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from headrace.core.outcomes import Parked, Released, Report
+from headrace.core.outcomes import Outcome, Parked, Released, Report
 from headrace.engine.registry import Registry
 from headrace.engine.work import Holder, WorkerHello, WorkSource
 from headrace.errors import StoreError
 from headrace.worker import endings
 from headrace.worker.buffer import Buffer
+from headrace.worker.chunk_call import HeldChunk, HeldMessage
+from headrace.worker.chunk_runner import ChunkRunner
 from headrace.worker.events import OnEvent, StopAsked
 from headrace.worker.feed import Feed
 from headrace.worker.held import Held, Holdings, Why
@@ -54,10 +56,18 @@ class Organs:
         self.notes = Notes(work, self._lost_by_note)
         self.settler = Settler(work, self.notes, self.holdings, on_event)
         self.runner = Runner(work, settings, self.notes, on_event)
-        self.transacting = Transacting(work, self.notes.flush)
+        self.transacting = Transacting(work, self.notes.flush_paced)
         self.runner.transactor = self.transacting
         self.pools = Pools(self.runner, settings, self._ended)
         self.buffer = Buffer(settings, self._start)
+        self.chunks = ChunkRunner(
+            self.runner,
+            settings,
+            clock=work.clock,
+            settle=self.settler.put,
+            ended=self.buffer.ended,
+            on_event=on_event,
+        )
         self.feed = Feed(
             work,
             registry,
@@ -69,6 +79,7 @@ class Organs:
             park=self._park,
             superseded=self._superseded,
             can_isolate=self.pools.can_isolate,
+            call_of=self.chunks.call_of,
             on_event=on_event,
         )
         self.limits = Limits(
@@ -77,7 +88,7 @@ class Organs:
             clock=work.clock,
             notes=self.notes,
             stop=self.stop_one,
-            force=self.pools.force,
+            force=self._force,
             give_up=self._give_up,
             on_event=on_event,
         )
@@ -114,7 +125,7 @@ class Organs:
         if not await self._until_empty(half, asyncio.Event()):
             for held in tuple(self.buffer.running):
                 held.forced += 1
-                self.pools.force(held)
+                self._force(held)
             await self._until_empty(half, asyncio.Event())
         if self._fed is not None:
             await asyncio.wait([self._fed], timeout=FLUSH_S)
@@ -130,6 +141,7 @@ class Organs:
         self.transacting.close()
         self.notes.close()
         self.pools.close()
+        self.chunks.close()
         for held in self.buffer.running:
             held.abandoned = True
             if held.task is not None:
@@ -143,6 +155,9 @@ class Organs:
 
     def stop_one(self, held: Held, why: Why) -> None:
         """Tells a job to stop, and its handler if it runs. The first reason stands, but for a lost lease."""
+        if isinstance(held, HeldMessage):
+            self._stop_message(held, why)
+            return
         if held.stopping is not None and why is not Why.LOST:
             return
         if why in _MOOT and held.link is not None and held.link.completed:
@@ -152,16 +167,41 @@ class Organs:
         held.stop_since = self._loop.time()
         if held.link is not None:
             held.link.cancelled = True
+        if isinstance(held, HeldChunk):
+            held.told(why)
         if self.buffer.drop(held):
-            self.settler.put(held, self.runner.report(held, endings.settled(held, None)))
+            self._settle_parts(held, lambda part: endings.settled(part, None))
         elif held in self.buffer.running and not told:
             if self._on_event is not None:
                 self._on_event(StopAsked(held.job, why.value))
-            self.pools.tell(held, why)
+            if isinstance(held, HeldChunk):
+                self.chunks.tell(held)
+            else:
+                self.pools.tell(held, why)
             self.limits.arm()
 
+    def _stop_message(self, message: HeldMessage, why: Why) -> None:
+        """A message of a chunk is not wanted any more. Its call goes on while there are others."""
+        call = message.call
+        if message.answered or call is None or (message.stopping is not None and why is not Why.LOST):
+            return
+        message.stopping = why
+        if why is Why.LOST or call not in self.buffer.running:
+            call.answer(message, endings.settled(message, None))
+        if all(part.stopping is not None for part in call.parts):
+            self.stop_one(call, why)
+
+    def _force(self, held: Held) -> None:
+        if isinstance(held, HeldChunk):
+            self.chunks.force(held)
+        else:
+            self.pools.force(held)
+
     def _start(self, held: Held) -> None:
-        self.pools.start(held)
+        if isinstance(held, HeldChunk):
+            self.chunks.start(held)
+        else:
+            self.pools.start(held)
         if held.deadline is not None:
             self.limits.arm()
 
@@ -172,7 +212,14 @@ class Organs:
 
     def _give_back(self, batch: Sequence[Held], reason: str) -> None:
         for held in batch:
-            self.settler.put(held, self.runner.report(held, Released(reason=reason)))
+            self._settle_parts(held, lambda _: Released(reason=reason))
+
+    def _settle_parts(self, held: Held, outcome_of: Callable[[Held], Outcome]) -> None:
+        """Reports a job, or each message of a call; its handler has no say any more."""
+        for part in held.parts:
+            self.settler.put(part, self.runner.report(part, outcome_of(part)))
+        if isinstance(held, HeldChunk):
+            held.close()
 
     def _park(self, held: Held, lane: str) -> None:
         self.settler.put(held, self.runner.report(held, Parked(lane=lane)))
@@ -227,7 +274,9 @@ class Organs:
         for held in self.buffer.running:
             held.abandoned = True
             if held.stopping is not Why.TIMEOUT:
-                self.settler.put(held, self.runner.report(held, Released(reason=Why.SHUTDOWN.value)))
+                self._settle_parts(held, lambda _: Released(reason=Why.SHUTDOWN.value))
+            elif isinstance(held, HeldChunk):
+                held.close()
 
     async def _flush_notes(self) -> None:
         """Writes what is known of jobs that have no outcome, such as that they are past their time limit."""

@@ -22,7 +22,7 @@ class Pools:
         self._runner = runner
         self._ended = ended
         self._threads = Crew("handler", settings.threads, runner.run_here, self._performed)
-        self._processes = Processes(settings, runner.link, runner.time_from_now)
+        self._processes = Processes(settings, runner.link, runner.time_from_now, runner.too_late)
         self._watchers = Crew("child", settings.processes, self._processes.perform, self._performed)
 
     def start(self, held: Held) -> None:

@@ -157,11 +157,13 @@ class Processes:
         settings: WorkerSettings,
         link: Callable[[Held], Link],
         time_from_now: Callable[[Held], None],
+        too_late: Callable[[Held], bool],
     ) -> None:
         self._app_path = settings.app_path
         self._files_at = settings.files_at
         self._link = link
         self._time_from_now = time_from_now
+        self._too_late = too_late
         self._idle: list[_ChildProcess] = []
         self._busy: dict[Held, _ChildProcess] = {}
         self._lock = threading.Lock()
@@ -186,7 +188,8 @@ class Processes:
                 return _cannot(held, child)
             talk = _Talk(child, self._link(held), self._time_from_now)
             try:
-                if held.stopping is not None:  # told before there was a child to tell
+                # told before there was a child to tell, or waited too long for one
+                if held.stopping is not None or self._too_late(held):
                     held.started_at = None
                     return None
                 return talk.run(held)
@@ -295,6 +298,8 @@ class _Talk:
                 link.log(message["level"], message["message"], message["data"])
             case "checkpoint":
                 _answer(self._child, message["number"], link.checkpoint(message["data"]))
+            case "parents":
+                _answer(self._child, message["number"], link.parents())
             case "kept":
                 _answer(self._child, message["number"], link.kept())
             case "keep":

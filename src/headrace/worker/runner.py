@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from headrace.core.limits import LATE_MS
 from headrace.core.outcomes import Outcome, Report
 from headrace.engine.arguments import arguments_of
 from headrace.engine.work import Work, WorkSource
@@ -91,17 +92,28 @@ class Runner:
         ended(held, self.report(held, outcome))
 
     def _must_not_start(self, held: Held) -> bool:
-        """Whether it was told to stop, or its lease ran out before its turn came; else it starts now.
+        """Whether it was told to stop, or its turn came too late for its lease or rate; else it starts now.
 
         A blocked loop, or an interpreter held in C, can outlast the lease of a job that waits behind it:
         others may have run it to its end by now.
         """
         if held.stopping is None:
             now = self._clock.now()
-            if now < held.lease_until:
+            if now >= held.lease_until:
+                held.stopping = Why.LAPSED
+            elif not self.too_late(held):
                 held.started_at = now
                 return False
-            held.stopping = Why.LAPSED
+        return True
+
+    def too_late(self, held: Held) -> bool:
+        """Whether its rate has no room for it any more, because the token was taken too long ago (C42).
+
+        It is then told to stop: given back, it costs no attempt and is claimed again under a fresh token.
+        """
+        if not held.prompt or self._clock.now() <= (held.job.placement.started_at or 0) + LATE_MS:
+            return False
+        held.stopping = Why.LATE
         return True
 
     def run_here(self, held: Held) -> Outcome | None:
@@ -129,7 +141,7 @@ class Runner:
         context_parameter = held.kind.payload.context_parameter
         if context_parameter is not None:
             arguments[context_parameter] = endings.context_of(
-                held.job, self.link(held), files=self._files, deps=self.deps
+                held.job, self.link(held), files=self._files, deps=self.deps, codec=held.kind.codec
             )
         return arguments
 

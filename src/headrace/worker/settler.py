@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from headrace.core.outcomes import Report
-from headrace.engine.work import Reported, WorkSource
+from headrace.engine.work import Holder, Reported, WorkSource
 from headrace.errors import StoreError, StoreUnusable
 from headrace.worker.events import Finished, LeaseGone, OnEvent, StoreLost
 from headrace.worker.held import Held, Holdings
@@ -94,7 +94,7 @@ class Settler:
     async def _settle(self, batch: Sequence[Ended]) -> None:
         while True:
             try:
-                await self._flush_notes()
+                await self._flush_notes(batch)
                 self._answered(batch, await self._work.report([report for _, report in batch]))
             except StoreUnusable:
                 raise
@@ -112,9 +112,11 @@ class Settler:
                 self._patience.answered()
                 return
 
-    async def _flush_notes(self) -> None:
+    async def _flush_notes(self, batch: Sequence[Ended]) -> None:
         if self._notes.waiting:
-            await self._notes.flush()
+            await self._notes.flush_paced(
+                frozenset(Holder(job_id=one.job_id, fence=one.fence) for _, one in batch)
+            )
 
     async def _one_by_one(self, batch: Sequence[Ended], error: Exception) -> None:
         if len(batch) > 1:

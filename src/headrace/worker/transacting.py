@@ -7,7 +7,7 @@ A handler that has lost its job learns of it by the LeaseLost that it is given, 
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from headrace.engine.work import Completion, Holder, Work, WorkSource
 from headrace.errors import LeaseLost
@@ -15,9 +15,9 @@ from headrace.worker.link import Said
 
 
 class Transacting:
-    """The ``Transactor`` of a worker. ``flush`` writes what handlers told so far."""
+    """The ``Transactor`` of a worker. ``flush`` writes what handlers of these jobs told so far."""
 
-    def __init__(self, work: WorkSource, flush: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, work: WorkSource, flush: Callable[[Collection[Holder]], Awaitable[None]]) -> None:
         self._work = work
         self._flush = flush
         self._loop = asyncio.get_running_loop()
@@ -47,7 +47,7 @@ class Transacting:
 
     async def _run(self, holder: Holder, work: Work, completion: Completion, done: Said[object]) -> None:
         try:
-            await self._flush()  # what was told before is written before the outcome, as always
+            await self._flush((holder,))  # what was told before is written before the outcome, as always
             done.set_result(await self._work.transaction(holder, work, completion))
         except BaseException as error:  # boundary: belongs to the handler that waits for it
             done.set_exception(error)

@@ -107,9 +107,8 @@ async def _planned(scene: Scene, queues: int) -> None:
             for fault in faults(name, await plan(connection, name)):
                 scene.findings.demand(False, "C39", "-", fault)
             scene.findings.did["plans"] += 1
-        blocks = await blocks_read(
-            connection, Statements()["claim"], (*claiming, "processing", "w", now + 30_000, None)
-        )
+        ending = ("processing", "w", now + 30_000, None, 0, (), ())
+        blocks = await blocks_read(connection, Statements()["claim"], (*claiming, *ending))
     scene.findings.demand(blocks < queues * BATCH * BLOCKS, "C39", "-", f"a claim read {blocks} blocks")
     scene.findings.figures["blocks read by a claim of 20"] = f"{blocks:,}"
 

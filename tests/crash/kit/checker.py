@@ -10,11 +10,13 @@ I7  the tallies equal a recount
 I2 (effects in the job's own transaction) and I8 (no spinning) are asked where they apply.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from headrace.core.decide import PARENT_FAILED
 from headrace.core.job import AttemptOutcome, Job
 from headrace.core.job import History as Attempts
 from headrace.core.states import State
@@ -56,9 +58,14 @@ def checked(dump: Dump, ledger: Ledger, history: History, *, clock_error_ms: int
     for job in dump.jobs.values():
         found += _effects(job, rows.get(job.id, ()), clock_error_ms)
         found += _attempts(job, dump.histories[job.id])
-        if job.state is State.CANCELLED and job.id not in cancelled:
+        if job.state is State.CANCELLED and job.id not in cancelled and not _by_parent(job):
             found.append(Violation("I1", job.id, "is cancelled, and nobody asked for it"))
     return found
+
+
+def _by_parent(job: Job) -> bool:
+    """Whether the job says that it was cancelled because of a parent."""
+    return json.loads(job.placement.error or "{}").get("type") == PARENT_FAILED
 
 
 def _asked_and_kept(dump: Dump, history: History) -> Iterator[Violation]:
@@ -76,10 +83,8 @@ def _effects(job: Job, rows: Sequence[Row], clock_error_ms: int) -> Iterator[Vio
     placement = job.placement
     if job.state is State.COMPLETED and not effects:
         yield Violation("I3", job.id, "is completed without an effect")
-    if len(starts) > placement.starts or len(effects) > len(starts):
-        told = (
-            f"{placement.starts} starts in the store, {len(starts)} and {len(effects)} effects in the ledger"
-        )
+    if len(starts) > job.fence or len(effects) > len(starts):
+        told = f"{job.fence} claims in the store, {len(starts)} and {len(effects)} effects in the ledger"
         yield Violation("I3", job.id, told)
     # The claim that ended the job began before it did; only clocks could say otherwise.
     others = [row for row in starts if row.fence != job.fence]
@@ -98,11 +103,13 @@ def _attempts(job: Job, told: Attempts) -> Iterator[Violation]:
     fences = [attempt.fence for attempt in attempts]
     if fences != sorted(set(fences)) or (fences and fences[-1] > job.fence):
         yield Violation("I6", job.id, f"fences {fences}, the job's is {job.fence}")
-    listed = len(attempts) + sum(count for _, count in told.folded)
+    earlier = [attempt.fence for attempt in attempts if attempt.generation < placement.generation]
+    listed = len(attempts) - len(earlier) + sum(count for _, count in told.folded)
     if not placement.starts - placement.releases <= listed <= placement.starts:
         msg = f"{placement.starts} starts, {placement.releases} releases, {listed} attempts"
         yield Violation("I6", job.id, msg)
-    if placement.starts != job.fence:
+    before = job.fence - placement.starts
+    if before < max(earlier, default=0) or (before > 0 and placement.generation == 1):
         yield Violation("I6", job.id, f"{placement.starts} starts under fence {job.fence}")
     bound = job.facts.max_attempts + job.facts.max_crashes + placement.releases
     if placement.starts > bound:

@@ -1,6 +1,8 @@
 """Calls that a type checker must refuse: each line that says `refused` is checked by a test."""
 
-from headrace import App, Context, Debounce, Idle, Work
+from dataclasses import dataclass
+
+from headrace import App, Chunk, Context, Debounce, Idle, Work
 
 app = App("sqlite://")
 
@@ -112,3 +114,30 @@ async def steps(ctx: Context) -> None:
     await app.signal("id", "approved", {"by": "ann"})
     await app.signal("id", "approved", object())  # refused
     _ = (at_once, later, waited, text)
+
+
+@dataclass
+class Visit:
+    page: str
+
+
+@app.chunk(max_size=10)
+async def store_visits(chunk: Chunk[Visit]) -> None:
+    for message in chunk:
+        page: str = message.payload.page
+        number: int = message.payload.page  # refused
+        message.ack({"page": page, "number": number})
+        message.retry(delay="soon")  # refused
+        message.fail(404)  # refused
+
+
+@app.chunk()  # refused
+def count_visits(chunk: Chunk[Visit], more: int) -> None:
+    _ = (chunk, more)
+
+
+async def messages() -> None:
+    await store_visits.enqueue(Visit("/"))
+    await store_visits.enqueue("/")  # refused
+    await store_visits.enqueue(Visit("/"), Visit("/pay"))  # refused
+    _ = store_visits.using(delay=60).request(Visit("/"))

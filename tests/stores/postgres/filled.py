@@ -22,14 +22,33 @@ from generate_series(1, 15000) n;
 insert into headrace.live (
   seq, rank, due_at, lease_until, parked_on,
   priority, isolation, generation, starts, failures, crashes, releases, snoozes,
-  namespace, queue, type, batch_id, state, unique_lock
+  namespace, queue, type, batch_id, state, unique_lock,
+  gate, order_lane, slot_key
 )
 select
   n, n, case when n > 19000 then n end, case when n <= 15100 then n end,
   case when n > 15100 and n <= 19000 then 'lane-' || n % 1000 end,
   0, 0, 1, 0, 0, 0, 0, 0,
   'default', 'queue-' || n % 4, 'type-' || n % 10, 'batch-' || n % 100,
-  case when n > 15100 then 'pending' else 'processing' end, 'key-' || n
+  case when n > 15100 then 'pending' else 'processing' end, 'key-' || n,
+  case when n % 2 = 0 then '{"order":"order:a/' || n % 500 || '","on_retry":"hold"}' end,
+  case when n % 2 = 0 then 'order:a/' || n % 500 end, case when n <= 15100 then '["limit:a/1"]' end
+from generate_series(15001, 20000) n;
+
+insert into headrace.lane (namespace, key)
+select 'default', 'lane-' || n
+from generate_series(1, 2000) n;
+
+insert into headrace.slot
+select 'default', 'lane-' || n % 1000, n
+from generate_series(15001, 15100) n;
+
+insert into headrace.edge (child, parent, number, on_parent_failure)
+select n, n - 1, 0, 'cancel'
+from generate_series(2, 20000) n;
+
+insert into headrace.waiting
+select n
 from generate_series(15001, 20000) n;
 
 insert into headrace.tag
@@ -54,6 +73,15 @@ from generate_series(1, 20000) n;
 
 insert into headrace.trail (seq, attempts)
 select n, '{}'
+from generate_series(1, 20000) n;
+
+insert into headrace.logged_namespace (namespace, epoch, since_transaction, since_number, keep_ms, keep_count)
+values ('default', 1, 0, 0, 1000, 1000);
+
+insert into headrace.logged_change (
+  transaction, at, generation, charged, namespace, job_id, queue, type, state
+)
+select n / 10, n, 1, 0, 'default', 'id-' || n, 'queue-' || n % 4, 'type-' || n % 10, 'pending'
 from generate_series(1, 20000) n;
 
 insert into headrace.record

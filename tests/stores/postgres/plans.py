@@ -9,9 +9,25 @@ from typing import Any
 from headrace.stores.postgres.statements import PACKAGE, Statements
 from headrace.stores.queries import queries
 
-FILES = ("batches", "claim", "jobs", "notes", "plumbing", "reads", "settling", "steps")
+FILES = (
+    "batches",
+    "chunks",
+    "claim",
+    "events",
+    "flows",
+    "gate",
+    "jobs",
+    "lanes",
+    "lines",
+    "notes",
+    "plumbing",
+    "reads",
+    "settling",
+    "standing",
+    "steps",
+)
 PART = re.compile(r"\{(\w+)\}")
-SMALL = {"move", "tally", "queue", "worker"}
+SMALL = {"logged_namespace", "move", "tally", "queue", "worker"}
 """Tables that hold no more rows than there are queues, types, workers or seconds."""
 WHOLE_TABLE = re.compile(r"(?:Seq|Bitmap Heap) Scan on (?:headrace\.)?(\w+)")
 OTHER_JOIN = re.compile(r"(?:Hash|Merge) (?:\w+ )*Join")

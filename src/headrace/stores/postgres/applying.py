@@ -1,7 +1,7 @@
 """The apply op: guarded transitions, an answer for each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
@@ -12,7 +12,10 @@ from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
 from headrace.core.states import LIVE, TERMINAL
 from headrace.errors import StaleRegister
+from headrace.stores.gating import ended_by, freed_in, gate_of, may_free
+from headrace.stores.known_limits import KnownLimits
 from headrace.stores.postgres.database import Database
+from headrace.stores.postgres.lanes import free
 from headrace.stores.postgres.reading import jobs_by_seq
 from headrace.stores.postgres.registers import make_swaps
 from headrace.stores.postgres.rows import (
@@ -32,15 +35,21 @@ _key: Final[Callable[[Transition], Values]] = attrgetter("job.facts.namespace", 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Transitions to write, in rounds: no round changes a job twice. And swaps of their namespace."""
+    """Transitions to write, in rounds: no round changes a job twice. And swaps of their namespace.
+
+    What they free at the instant ``now``, by default when the last of their jobs ended, is given on.
+    """
 
     transitions: Sequence[Transition]
     swaps: Sequence[Swap] = ()
+    now: int | None = None
+    limits: KnownLimits = field(default_factory=KnownLimits)
 
     async def run(self, database: Database) -> Sequence[ApplyAnswer]:
         """Writes them."""
         transitions = self.transitions
-        if not self.swaps and _only_endings(transitions):
+        plain = not any(may_free(one) for one in transitions) or not freed_in(transitions)
+        if plain and not self.swaps and _only_endings(transitions):
             applied = await database.alone(lambda session: _end(session, transitions))
             if len(applied) == len(transitions):
                 return [_APPLIED] * len(transitions)
@@ -57,7 +66,15 @@ class Application:
         for indexes in _rounds(self.transitions):
             transitions = [self.transitions[index] for index in indexes]
             answers |= zip(indexes, await _round(session, transitions), strict=True)
+        if any(may_free(one) for one in self.transitions):
+            await self._free(session, [self.transitions[i] for i, one in answers.items() if one is _APPLIED])
         return [answers[index] for index in range(len(self.transitions))]
+
+    async def _free(self, session: Session, written: Sequence[Transition]) -> None:
+        """Gives on what those held that were written: lanes are locked after all jobs."""
+        now = ended_by(written) if self.now is None else self.now
+        for namespace, freed in sorted(freed_in(written).items()):
+            await free(session, namespace, freed, now, self.limits)
 
 
 def _only_endings(transitions: Sequence[Transition]) -> bool:
@@ -83,8 +100,9 @@ def _rounds(transitions: Sequence[Transition]) -> Sequence[Sequence[int]]:
 
 
 async def _round(session: Session, transitions: Sequence[Transition]) -> Sequence[ApplyAnswer]:
-    singles = [one for one in transitions if _takes_lock(one) or not one.job.placement.live]
-    alone = {id(one) for one in singles}
+    stays = [one for one in transitions if _stays_ended(one)]
+    singles = [one for one in transitions if not _stays_ended(one) and _is_single(one)]
+    alone = {id(one) for one in (*singles, *stays)}
     moves = [one for one in transitions if id(one) not in alone and not _ends(one)]
     ends = [one for one in transitions if id(one) not in alone and _ends(one)]
     applied = frozenset[int]()
@@ -92,6 +110,8 @@ async def _round(session: Session, transitions: Sequence[Transition]) -> Sequenc
         applied |= await _end(session, ends)
     if moves:
         applied |= await _move(session, moves)
+    if stays:
+        applied |= await _dismiss(session, stays)
     conflicts: dict[int, Conflict] = {}
     for one in singles:
         match await _single(session, one):
@@ -159,6 +179,17 @@ async def _move(session: Session, transitions: Sequence[Transition]) -> frozense
     return moved
 
 
+async def _dismiss(session: Session, transitions: Sequence[Transition]) -> frozenset[int]:
+    """Writes those whose job has ended and stays as it ended, and that fit; returns their seqs."""
+    ordered = sorted(transitions, key=_key)
+    rows = [
+        (one.job.facts.namespace, one.job.seq, one.job.fence, one.job.revision, one.placement.erase_at)
+        for one in ordered
+    ]
+    dismissed = await session.rows("dismiss_jobs", *arrays(rows))
+    return frozenset(row[0] for row in dismissed)
+
+
 async def _single(session: Session, transition: Transition) -> Conflict | bool:
     """Writes one that may meet another job's unique key: it is undone by itself if it does."""
     try:
@@ -175,7 +206,8 @@ async def _write_single(session: Session, transition: Transition) -> bool:
         return bool(await _move(session, [transition]))
     job = transition.job
     guard = (job.facts.namespace, job.seq, job.fence, job.revision)
-    reopened = await session.row("reopen_job", *guard, *live_columns(transition.placement))
+    gate = gate_of(job.facts.lane)
+    reopened = await session.row("reopen_job", *guard, *live_columns(transition.placement), *gate)
     if reopened is not None:
         await _write_trails(session, [transition], await _trails(session, [transition]))
     return reopened is not None
@@ -183,6 +215,14 @@ async def _write_single(session: Session, transition: Transition) -> bool:
 
 def _ends(transition: Transition) -> bool:
     return transition.placement.state in TERMINAL and transition.job.placement.state in LIVE
+
+
+def _stays_ended(transition: Transition) -> bool:
+    return transition.placement.state in TERMINAL and transition.job.placement.state in TERMINAL
+
+
+def _is_single(transition: Transition) -> bool:
+    return _takes_lock(transition) or not transition.job.placement.live
 
 
 def _takes_lock(transition: Transition) -> bool:

@@ -12,10 +12,12 @@ from weakref import WeakSet
 import asyncpg
 
 from headrace.errors import HeadraceError, InvalidInput, MisuseError, StoreUnavailable, StoreUnusable
+from headrace.stores.lining import Room
 from headrace.stores.postgres import caller_drivers as drivers
 from headrace.stores.postgres.caller_hooks import Hook, hook_of
 from headrace.stores.postgres.database import Again, Database
 from headrace.stores.postgres.inserting import Insertion
+from headrace.stores.postgres.lining import refuse_full
 from headrace.stores.postgres.session import Connection, Session
 from headrace.stores.postgres.transact_guard import TransactionConnection
 from headrace.stores.transactions import Library, library_of, refused
@@ -78,8 +80,10 @@ class PostgresCaller:
         self._written = written
         self.suspends: Final = suspends
 
-    async def insert(self, namespace: str, jobs: Sequence[NewJob], *, now: int) -> Sequence[Inserted]:
-        insertion = Insertion(namespace=namespace, jobs=jobs, now=now)
+    async def insert(
+        self, namespace: str, jobs: Sequence[NewJob], *, now: int, room: Room | None = None
+    ) -> Sequence[Inserted]:
+        insertion = _Within(namespace=namespace, jobs=jobs, now=now, room=room)
         connection = await self._driver()
         session = Session(connection, self._database.statements)
         try:
@@ -114,6 +118,19 @@ class PostgresCaller:
             )
         with suppress(TypeError):
             _at_the_right_place.add(self._connection)
+
+
+class _Within(Insertion):
+    """An insertion that holds nothing others wait for, since the program may take long to commit.
+
+    Fair jobs are put in line once they are committed; bounded queues are looked at and not held.
+    """
+
+    async def ready(self, session: Session, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+        """The jobs. Raises QueueFull."""
+        if self.room is not None:
+            await refuse_full(session, self.namespace, jobs, self.room)
+        return jobs
 
 
 Driver = Callable[[], Any]

@@ -4,11 +4,12 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from headrace.errors import StoreUnavailable, UsedAfterFork
+from headrace.stores.gating import Returned
 from headrace.stores.postgres.faults import REPEATABLE, translated
 from headrace.stores.postgres.line import Line
 from headrace.stores.postgres.location import Location, Pooler
@@ -27,11 +28,15 @@ class Again(Exception):
 
 
 class Database:
-    """Usable from all event loops of one process, and not from its forked children."""
+    """Usable from all event loops of one process, and not from its forked children.
+
+    ``on_return`` is told of jobs that ops have brought back from lanes.
+    """
 
     def __init__(self, location: Location) -> None:
         self.location = location
         self.statements = Statements(location.schema)
+        self.on_return: Callable[[Sequence[Returned]], None] = _tell_nobody
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._lines: dict[asyncio.AbstractEventLoop, Line] = {}
@@ -56,12 +61,7 @@ class Database:
 
     async def snapshot(self, op: Op[T]) -> T:
         """The result of an op of several reading statements, all on one snapshot."""
-        async with (
-            self._translating(sent=False),
-            self.line().connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            return await op(Session(connection, self.statements))
+        return await self._repeated(op, self._reading)
 
     def line(self) -> Line:
         """The running loop's connections."""
@@ -101,13 +101,28 @@ class Database:
         msg = f"{self.location.name} is busy with other writers of the same rows"
         raise StoreUnavailable(msg)
 
+    async def _reading(self, op: Op[T]) -> T:
+        try:
+            async with (
+                self.line().connection() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                return await op(Session(connection, self.statements))
+        except (Again, *REPEATABLE):
+            raise
+        except Exception as error:  # boundary: the driver's errors become ours
+            raise translated(error, self.location.name, sent=False) from error
+
     async def _single(self, op: Op[T]) -> T:
         # a lost connection is noticed either while one is taken, when nothing was sent, or after that
         sent = False
         try:
             async with self.line().connection() as connection:
                 sent = True
-                return await op(Session(connection, self.statements))
+                result = await op(Session(connection, self.statements))
+                if connection.is_in_transaction():
+                    raise Again  # one that was left open: it is undone when the connection goes back
+                return result
         except (Again, *REPEATABLE):
             raise
         except Exception as error:  # boundary: the driver's errors become ours
@@ -119,14 +134,17 @@ class Database:
             async with self.line().connection() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
+                session = Session(connection, self.statements)
                 try:
-                    result = await op(Session(connection, self.statements))
+                    result = await op(session)
                 except BaseException:
                     await _undo(transaction)
                     raise
                 ending = True
                 await transaction.commit()
-                return result
+            if session.brought_back:
+                self.on_return(session.brought_back)
+            return result
         except (Again, *REPEATABLE):
             raise
         except Exception as error:  # boundary: the driver's errors become ours
@@ -142,6 +160,10 @@ class Database:
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._lines if loop.is_closed()]:
             del self._lines[loop]
+
+
+def _tell_nobody(jobs: Sequence[Returned]) -> None:
+    del jobs
 
 
 async def _undo(transaction: Any) -> None:  # noqa: ANN401 - the driver has no types

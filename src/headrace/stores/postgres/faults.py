@@ -19,8 +19,9 @@ REPEATABLE: Final = (
     _errors.DeadlockDetectedError,
     _errors.SerializationError,
     _errors.LockNotAvailableError,
+    _errors.ActiveSQLTransactionError,
 )
-"""The database undid the transaction and asks for it once more."""
+"""The database undid the transaction, or did not begin it, and asks for it once more."""
 
 # What no column can hold: a lone surrogate, NUL, a number beyond 64 bits.
 _UNKEEPABLE: Final = (

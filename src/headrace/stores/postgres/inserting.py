@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
+from headrace.core.flow import Edge
 from headrace.core.job import Facts, Isolation, Placement
 from headrace.core.place import CLAIMED
 from headrace.core.steps import Step
 from headrace.errors import LeaseLost, StaleRegister
+from headrace.stores.gating import gate_of
 from headrace.stores.keyed import Kept, Standing, has_key, plan
+from headrace.stores.lining import Room
 from headrace.stores.postgres.database import Again, Database
+from headrace.stores.postgres.flowing import link, lock_kin
 from headrace.stores.postgres.gathering import Gatherer, Shape
+from headrace.stores.postgres.lining import in_line, make_room
 from headrace.stores.postgres.registers import make_swaps
 from headrace.stores.postgres.rows import Values
 from headrace.stores.postgres.session import Session
@@ -54,10 +59,12 @@ class Insertion:
     parent: Holder | None = None
     swaps: Sequence[Swap] = ()
     steps: Sequence[Step] = ()
+    edges: Sequence[Edge] = ()
+    room: Room | None = None
 
     async def run(self, database: Database, gatherer: Gatherer) -> Sequence[Inserted]:
         """Does it."""
-        plain = self.parent is None and not self.swaps and not self.steps
+        plain = not (self.parent or self.swaps or self.steps or self.room or self.edges)
         if plain and (shape := _plain_shape(self.jobs)) is not None:
             await gatherer.insert(shape, [_plain_row(new) for new in self.jobs])
             return [Inserted(kind=InsertKind.INSERTED, job_id=new.facts.id) for new in self.jobs]
@@ -65,10 +72,14 @@ class Insertion:
 
     async def within(self, session: Session) -> Sequence[Inserted]:
         """Does it inside a transaction. Raises Again if another transaction was in the way."""
+        if self.edges:
+            await lock_kin(session, self.namespace, self.edges, self.parent)
         answers = await self._insert(session)
         if self.steps:
             ids = [one.job_id for one in answers if one.kind is InsertKind.INSERTED]
             await adopt(session, self.namespace, ids, self.steps)
+        if self.edges:
+            await link(session, self.namespace, self.edges, self.jobs, answers)
         return answers
 
     async def _insert(self, session: Session) -> Sequence[Inserted]:
@@ -78,8 +89,17 @@ class Insertion:
             raise StaleRegister(stale)
         if any(has_key(new) for new in self.jobs):
             return await self._keyed(session)
-        await _insert_rows(session, self.jobs)
+        await _insert_rows(session, await self.ready(session, self.jobs))
         return [Inserted(kind=InsertKind.INSERTED, job_id=new.facts.id) for new in self.jobs]
+
+    async def ready(self, session: Session, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+        """The new ones of the jobs as they are to be added. Raises QueueFull, Again.
+
+        Comes before any job is locked: whoever holds a queue or a line may wait for jobs, never the reverse.
+        """
+        if self.room is not None:
+            await make_room(session, self.namespace, jobs, self.room)
+        return await in_line(session, self.namespace, jobs, self.now)
 
     async def _keyed(self, session: Session) -> Sequence[Inserted]:
         decided = plan(
@@ -87,9 +107,10 @@ class Insertion:
             receipts=await self._receipts(session),
             holders=await self._holders(session),
         )
+        fresh = await self.ready(session, decided.fresh)
         for standing, new in sorted(decided.replaced, key=lambda one: one[0].seq):  # all lock in this order
             await _replace(session, standing, new)
-        await _insert_rows(session, decided.fresh)
+        await _insert_rows(session, fresh)
         await self._write_receipts(session, decided.receipts)
         return decided.answers
 
@@ -167,6 +188,7 @@ def job_object(new: NewJob) -> dict[str, object]:
     told["first_timeout_ms"] = facts.timeout_ms
     told["tags"] = json.dumps(facts.tags, ensure_ascii=False) if facts.tags else None
     told["isolation"] = int(Isolation(placement.isolation))
+    told["gate"], told["order_lane"] = gate_of(facts.lane)
     return {name: value for name, value in told.items() if value is not None}
 
 

@@ -51,8 +51,9 @@ class Line:
         connection = await self._pool.acquire(timeout=self._location.server.connect_within)
         try:
             yield connection
-        except (TimeoutError, asyncpg.InterfaceError):
-            # What it waits for may still come, and must not be taken for an answer; a lost one is gone.
+        except (TimeoutError, asyncpg.InterfaceError, asyncpg.ActiveSQLTransactionError):
+            # What it waits for may still come, and must not be taken for an answer; a lost one is gone; and
+            # one that another op has left inside a transaction is of no use to anybody.
             with suppress(asyncpg.InterfaceError):
                 connection.terminate()
             raise

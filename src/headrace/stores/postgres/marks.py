@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from headrace.core.job import Facts, Job, Placement
+from headrace.stores.gating import Returned
 
 AT_LEAST_EVERY: Final = 1.0
 SHARE: Final = 20
@@ -103,13 +104,23 @@ class Marks:
         place = self._places.get((facts.namespace, facts.queue))
         if place is None or not place.marks:
             return
-        with self._lock:
-            mark = place.marks.get(placement.priority)
-            if mark is not None and (placement.rank, seq) <= mark:
-                del place.marks[placement.priority]
+        self._remove_mark(place, placement.priority, (placement.rank, seq))
+
+    def came_back(self, jobs: Sequence[Returned]) -> None:
+        """Parked jobs are due again where they were; one behind a mark takes the mark away."""
+        for job in jobs:
+            place = self._places.get((job.namespace, job.queue))
+            if place is not None and place.marks:
+                self._remove_mark(place, job.priority, (job.rank, job.seq))
 
     def forget(self) -> None:
         """Many jobs may have come back: no mark holds."""
         with self._lock:
             for place in self._places.values():
                 place.marks.clear()
+
+    def _remove_mark(self, place: _Place, priority: int, before: tuple[int, int]) -> None:
+        with self._lock:
+            mark = place.marks.get(priority)
+            if mark is not None and before <= mark:
+                del place.marks[priority]

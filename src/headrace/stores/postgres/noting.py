@@ -17,6 +17,7 @@ class Noting:
     """Notes to write."""
 
     notes: Sequence[Note]
+    now: int
 
     async def run(self, database: Database) -> frozenset[str]:
         """Writes the notes of those who still hold their jobs; returns the ids of the others."""
@@ -24,9 +25,9 @@ class Noting:
         if not merged:
             return frozenset(note.holder.job_id for note in self.notes)
         if any(note.lines or note.steps for note in merged.values()):
-            held = await database.together(lambda session: _write_all(session, merged))
+            held = await database.together(lambda session: _write_all(session, merged, self.now))
         else:
-            held = await database.alone(lambda session: _write_fields(session, merged))
+            held = await database.alone(lambda session: _write_fields(session, merged, self.now))
         return frozenset(note.holder.job_id for note in self.notes if note.holder not in held)
 
 
@@ -51,15 +52,15 @@ def _joined(earlier: Note, later: Note) -> Note:
     )
 
 
-async def _write_all(session: Session, merged: Mapping[Holder, Note]) -> Mapping[Holder, int]:
-    held = await _write_fields(session, merged)
+async def _write_all(session: Session, merged: Mapping[Holder, Note], now: int) -> Mapping[Holder, int]:
+    held = await _write_fields(session, merged, now)
     lines = {seq: merged[holder].lines[-LINES_KEPT:] for holder, seq in held.items()}
     await _write_lines(session, {seq: of_job for seq, of_job in lines.items() if of_job})
     await write_steps(session, {seq: merged[holder].steps for holder, seq in held.items()})
     return held
 
 
-async def _write_fields(session: Session, merged: Mapping[Holder, Note]) -> Mapping[Holder, int]:
+async def _write_fields(session: Session, merged: Mapping[Holder, Note], now: int) -> Mapping[Holder, int]:
     """Writes all but the lines; returns the seqs of the jobs that are still held, by holder."""
     ids, fences, *fields = arrays(
         [
@@ -67,7 +68,7 @@ async def _write_fields(session: Session, merged: Mapping[Holder, Note]) -> Mapp
             for holder, note in merged.items()
         ]
     )
-    found = await session.rows("write_notes", ids, fences, CLAIMED.value, *fields)
+    found = await session.rows("write_notes", ids, fences, CLAIMED.value, *fields, now)
     return {Holder(job_id=job_id, fence=fence): seq for job_id, fence, seq in found}
 
 

@@ -51,7 +51,7 @@ def shared(columns: Sequence[list[object]]) -> tuple[list[list[object]], list[ob
 def claimed_of(row: Row, *, namespace: str, worker: str, now: int, lease_until: int) -> Job:
     """The job of a row as ``claim`` returns it, as ``core.place.claimed`` leaves it."""
     (
-        _, seq, fence, revision, id_, queue, type_, unique_key, lock_after_claim, batch_id,
+        _, _, seq, fence, revision, id_, queue, type_, unique_key, lock_after_claim, batch_id,
         payload, created_at, version, max_attempts, max_crashes, first_timeout_ms, backoff, lane,
         parent_id, tags, progress, checkpoint,
         priority, rank, slot_key, timeout_ms, isolation, generation, starts, failures, crashes,

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
+from headrace.stores.gating import Returned
 from headrace.stores.postgres.statements import Statements
 
 _SAVEPOINT: Final = "savepoint headrace_step"
@@ -31,10 +32,14 @@ class Connection(Protocol):
 
 
 class Session:
-    """Runs this store's queries, by name, on one connection."""
+    """Runs this store's queries, by name, on one connection.
+
+    ``brought_back`` are the jobs that an op has brought back from lanes, which is told once it is committed.
+    """
 
     def __init__(self, connection: Connection, statements: Statements) -> None:
         self.connection = connection
+        self.brought_back: list[Returned] = []
         self._statements = statements
 
     @property

@@ -12,7 +12,25 @@ DEFAULT_SCHEMA: Final = "headrace"
 
 _SCHEMA: Final = re.compile(r"\bheadrace\.")
 _NUMBER: Final = re.compile(r"(\d{4})_\w+\.sql")
-_FILES: Final = ("batches", "claim", "jobs", "notes", "plumbing", "reads", "server", "settling", "steps")
+_FILES: Final = (
+    "batches",
+    "chunks",
+    "claim",
+    "dead",
+    "events",
+    "flows",
+    "gate",
+    "jobs",
+    "lanes",
+    "lines",
+    "notes",
+    "plumbing",
+    "reads",
+    "server",
+    "settling",
+    "standing",
+    "steps",
+)
 
 
 class Statements:

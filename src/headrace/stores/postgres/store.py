@@ -6,13 +6,18 @@ from functools import partial
 from typing import Any
 
 from headrace.core.filters import JobFilter, Page
+from headrace.core.flow import Edge
 from headrace.core.job import History, Job, Transition
 from headrace.core.lanes import UNPARK_AT_ONCE
 from headrace.core.states import State
 from headrace.core.steps import Kept, Signal, Step
 from headrace.errors import StaleRegister
+from headrace.stores.chunking import ChunkFound, ChunkRequest
+from headrace.stores.lining import Room
+from headrace.stores.openings import Openings
 from headrace.stores.postgres import (
     batching,
+    chunking,
     erasing,
     health,
     listing,
@@ -29,12 +34,18 @@ from headrace.stores.postgres.applying import Application
 from headrace.stores.postgres.callers import Callers
 from headrace.stores.postgres.claiming import Claims
 from headrace.stores.postgres.database import Database
+from headrace.stores.postgres.dead import KeepsDeadLetters
+from headrace.stores.postgres.eventing import KeepsEvents
+from headrace.stores.postgres.flow_store import KeepsFlows
 from headrace.stores.postgres.gathering import Gatherer
 from headrace.stores.postgres.inserting import Insertion, jobs_text
+from headrace.stores.postgres.lane_store import KeepsLanes
+from headrace.stores.postgres.lining import LooksAtQueues, first_ranked
 from headrace.stores.postgres.location import Location, parse
 from headrace.stores.postgres.noting import Noting
 from headrace.stores.postgres.renewing import open_renewer
 from headrace.stores.postgres.session import Session
+from headrace.stores.postgres.standing import TellsStanding
 from headrace.stores.postgres.transacting import Transactor
 from headrace.stores.postgres.waking import Wakeups
 from headrace.stores.protocol import Caller, Renewer
@@ -64,16 +75,18 @@ async def open_postgres(url: str) -> "PostgresStore":
     return PostgresStore(parse(url))
 
 
-class PostgresStore:
+class PostgresStore(KeepsLanes, KeepsDeadLetters, LooksAtQueues, KeepsEvents, KeepsFlows, TellsStanding):
     """Keeps ``headrace.stores.protocol.Store``."""
 
     def __init__(self, location: Location) -> None:
         self._database = Database(location)
-        self._claims = Claims(self._database)
-        self._gatherer = Gatherer(self._database)
         self._wakeups = Wakeups(self._database)
+        self._openings = Openings(self._wakeups.remind)
+        self._claims = Claims(self._database, self._openings)
+        self._gatherer = Gatherer(self._database)
         self._callers = Callers(self._database, self._inserted)
         self._transactor = Transactor(location)
+        self._database.on_return = self._transactor.on_return = self._returned
 
     async def insert(  # noqa: PLR0913 - all that one op inserts
         self,
@@ -84,9 +97,18 @@ class PostgresStore:
         parent: Holder | None = None,
         swaps: Sequence[Swap] = (),
         steps: Sequence[Step] = (),
+        edges: Sequence[Edge] = (),
+        room: Room | None = None,
     ) -> Sequence[Inserted]:
         insertion = Insertion(
-            namespace=namespace, jobs=jobs, now=now, parent=parent, swaps=swaps, steps=steps
+            namespace=namespace,
+            jobs=jobs,
+            now=now,
+            parent=parent,
+            swaps=swaps,
+            steps=steps,
+            edges=edges,
+            room=room,
         )
         try:
             return await insertion.run(self._database, self._gatherer)
@@ -96,14 +118,17 @@ class PostgresStore:
     async def claim(self, request: ClaimRequest) -> Sequence[Job]:
         return await self._claims.claim(request)
 
+    async def claim_chunk(self, request: ChunkRequest) -> ChunkFound:
+        return await chunking.claim_chunk(self._database, self._claims, request)
+
     async def apply(
         self, transitions: Sequence[Transition], *, now: int, swaps: Sequence[Swap] = ()
     ) -> Sequence[ApplyAnswer]:
-        del now
         if not transitions:
             return []
+        application = Application(transitions, swaps, now, self._claims.remembered.limits)
         try:
-            return await Application(transitions, swaps).run(self._database)
+            return await application.run(self._database)
         finally:
             for one in transitions:
                 if one.placement.due_at is None:
@@ -111,14 +136,13 @@ class PostgresStore:
                 self._claims.marks.written(one.job.facts, one.placement, one.job.seq)
 
     async def note(self, notes: Sequence[Note], *, now: int) -> frozenset[str]:
-        del now
-        return await Noting(notes).run(self._database)
+        return await Noting(notes, now).run(self._database)
 
     async def expired(self, *, now: int, limit: int) -> Sequence[Job]:
         return await self._database.read(lambda session: reading.expired_jobs(session, now, limit))
 
     async def erase(self, *, now: int, limit: int) -> int:
-        count = await self._database.alone(lambda session: erasing.erase(session, now, limit))
+        count = await erasing.erase(self._database, now, limit)
         if count < limit:
             # Upkeep comes by here regularly, and every erasure has left moves of its own.
             await tallying.fold(self._database)
@@ -291,13 +315,14 @@ class PostgresStore:
         return await self._wakeups.woken(namespace, queues, timeout_ms)
 
     async def close(self) -> None:
+        self._openings.close()
         await self._wakeups.close()
         await self._transactor.close()
         await self._database.close()
 
     def _inserted(self, jobs: Sequence[NewJob]) -> None:
         for new in jobs:
-            self._claims.marks.written(new.facts, new.placement)
+            self._claims.marks.written(new.facts, first_ranked(new))
 
 
 async def _append(namespace: str, kind: str, given: Sequence[Record], session: Session) -> None:

@@ -6,7 +6,7 @@ The row of a job is touched by the last statement before the commit: until then 
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import asyncpg
 
 from headrace.errors import MisuseError
+from headrace.stores.gating import Returned
 from headrace.stores.postgres.applying import Application
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.faults import translated
@@ -43,10 +44,14 @@ class _Open:
 
 
 class Transactor:
-    """Runs functions in transactions; as many at a time, in one loop, as the store has connections."""
+    """Runs functions in transactions; as many at a time, in one loop, as the store has connections.
+
+    ``on_return`` is told of jobs that came back from lanes because a job was completed.
+    """
 
     def __init__(self, location: Location) -> None:
         self._database = Database(replace(location, tuned=False))
+        self.on_return: Callable[[Sequence[Returned]], None] = _tell_nobody
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def run(self, work: Work, decide: Decide | None = None) -> Any:  # noqa: ANN401 - what it returns
@@ -58,7 +63,9 @@ class Transactor:
                 value = await _worked(work, guard)
             finally:
                 guard.close_guard()
-            await self._last(opened, decide, value)
+            back = await self._last(opened, decide, value)
+        if back:
+            self.on_return(back)
         for call in guard.after_commit:
             call()
         return value
@@ -107,7 +114,8 @@ class Transactor:
             raise translated(error, location.name, sent=False) from error
         return mark
 
-    async def _last(self, opened: _Open, decide: Decide | None, value: object) -> None:
+    async def _last(self, opened: _Open, decide: Decide | None, value: object) -> Sequence[Returned]:
+        """Writes what is written last; returns which jobs it brought back from lanes."""
         session = Session(opened.connection, self._database.statements)
         try:
             row = await session.row("transaction_mark")
@@ -124,6 +132,7 @@ class Transactor:
             ) from error
         except Exception as error:  # boundary: the driver's errors become the store's
             raise translated(error, self._database.location.name, sent=False) from error
+        return session.brought_back
 
     async def _forget_session(self, connection: Any) -> None:  # noqa: ANN401 - the driver has no types
         """What the function set for its session is not there for the next one."""
@@ -173,6 +182,10 @@ async def _settle(session: Session, decide: Decide, value: object) -> None:
             return
         transition = decide(value, fresh)
     raise changes_too_fast(transition)
+
+
+def _tell_nobody(jobs: Sequence[Returned]) -> None:
+    del jobs
 
 
 def _commit_failed(error: Exception, name: str) -> Exception:

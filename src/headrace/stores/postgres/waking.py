@@ -36,6 +36,10 @@ class Wakeups:
         self._hints.give(namespace, queues)
         self._notifier.tell(namespace, queues)
 
+    def remind(self, namespace: str, queues: frozenset[str]) -> None:
+        """Hints to this process alone that there is work on these queues. Never blocks."""
+        self._hints.give(namespace, queues)
+
     async def woken(self, namespace: str, queues: frozenset[str] | None, timeout_ms: int) -> bool:
         """Waits for a hint about one of these queues (None: any), or for the time-out; True if hinted."""
         self._database.line()  # refuses a closed store, and one carried over a fork

@@ -1,7 +1,7 @@
 """The apply op: guarded transitions, an answer for each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import apsw
@@ -10,6 +10,9 @@ from headrace.core.answer import answer_to
 from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
 from headrace.errors import StaleRegister
+from headrace.stores.gating import ended_by, freed_in, may_free
+from headrace.stores.known_limits import KnownLimits
+from headrace.stores.sqlite.lanes import free
 from headrace.stores.sqlite.reading import jobs_by_seq
 from headrace.stores.sqlite.registers import make_swaps
 from headrace.stores.sqlite.rows import placement_columns
@@ -24,10 +27,15 @@ _LOST: Final = Lost()
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Transitions to write, for the writer, and swaps of registers of their namespace."""
+    """Transitions to write, for the writer, and swaps of registers of their namespace.
+
+    What they free at the instant ``now``, by default when the last of their jobs ended, is given on.
+    """
 
     transitions: Sequence[Transition]
     swaps: Sequence[Swap] = ()
+    now: int | None = None
+    limits: KnownLimits = field(default_factory=KnownLimits)
 
     def __call__(self, write: Write) -> Sequence[ApplyAnswer]:
         """Writes them, inside a write transaction. Raises StaleRegister, and then nothing is kept."""
@@ -35,9 +43,11 @@ class Application:
             namespace = self.transitions[0].job.facts.namespace
             if (stale := make_swaps(write.db, namespace, self.swaps)) is not None:
                 raise StaleRegister(stale)
-        if self._all_applied(write):
-            return [_APPLIED] * len(self.transitions)
-        return self._one_by_one(write)
+        whole = self._all_applied(write)
+        answers = [_APPLIED] * len(self.transitions) if whole else self._one_by_one(write)
+        if any(may_free(one) for one in self.transitions):
+            self._free(write, answers)
+        return answers
 
     def _all_applied(self, write: Write) -> bool:
         """Writes all in one go if every guard holds, as it nearly always does; else nothing."""
@@ -54,6 +64,13 @@ class Application:
             _write_trails(write.db, transitions)
             _count(write, transitions)
         return whole
+
+    def _free(self, write: Write, answers: Sequence[ApplyAnswer]) -> None:
+        """Gives on what those held that were written."""
+        written = [one for one, answer in zip(self.transitions, answers, strict=True) if answer is _APPLIED]
+        for namespace, freed in freed_in(written).items():
+            now = ended_by(written) if self.now is None else self.now
+            write.brought_back(free(write.db, namespace, freed, now, self.limits))
 
     def _one_by_one(self, write: Write) -> Sequence[ApplyAnswer]:
         return [_apply_one(write, transition) for transition in self.transitions]

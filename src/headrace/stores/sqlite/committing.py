@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from headrace.errors import StoreUnavailable
 from headrace.stores.sqlite.faults import commit_failed, translated
 from headrace.stores.sqlite.pace import GIVE_UP_S, Pace, busy_wait
 from headrace.stores.sqlite.statements import run
-from headrace.stores.sqlite.transaction import Op, Slot, Write, write_moves
+from headrace.stores.sqlite.transaction import Op, Place, Slot, Write, write_moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Committer:
     """Commits groups of ops on one connection.
 
     An op that fails is undone and does not disturb the others. A commit that fails fails them all.
-    ``before_commit`` writes what the store itself has to note, in the same transaction.
+    ``before_commit`` writes what the store itself has to note, in the same transaction; ``wake`` is told
+    after it where ops brought jobs back.
     """
 
     def __init__(
@@ -53,14 +55,18 @@ class Committer:
         name: str,
         pace: Pace,
         before_commit: Callable[[apsw.Connection], None],
+        wake: Callable[[AbstractSet[Place]], None] | None = None,
     ) -> None:
         self._db = db
         self._name = name
         self._pace = pace
         self._before_commit = before_commit
+        self._wake = wake
+        self._awake: set[Place] = set()
 
     def commit(self, ops: Sequence[Op]) -> Sequence[Ending]:
         """Runs the ops in order and commits; one ending for each."""
+        self._awake.clear()
         try:
             self._begin()
         except Exception as error:  # boundary: every caller in the group must get an answer
@@ -78,6 +84,8 @@ class Committer:
         except Exception as error:  # boundary: every caller in the group must get an answer
             self._rollback()
             return [Failed(commit_failed(error, self._name))] * len(ops)
+        if self._awake and self._wake is not None:
+            self._wake(self._awake)
         return endings
 
     def _begin(self) -> None:
@@ -104,7 +112,9 @@ class Committer:
     def _alone(self, op: Op, moves: Counter[Slot]) -> Ending:
         """An op that has the transaction for itself needs no savepoint."""
         write = Write(self._db, moves)
-        return Done(op(write))
+        result = op(write)
+        self._note(write)
+        return Done(result)
 
     def _one(self, op: Op, moves: Counter[Slot]) -> Ending:
         write = Write(self._db, Counter())
@@ -119,7 +129,12 @@ class Committer:
             return Failed(translated(error, self._name))
         run(self._db, _RELEASE)
         moves.update(write.moves)
+        self._note(write)
         return Done(result)
+
+    def _note(self, write: Write) -> None:
+        if write.awake is not None:
+            self._awake |= write.awake
 
     def _rollback(self) -> None:
         if self._db.in_transaction:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -22,7 +23,7 @@ from headrace.stores.sqlite.pace import Pace
 from headrace.stores.sqlite.readers import Readers
 from headrace.stores.sqlite.statements import pragma
 from headrace.stores.sqlite.store_time import StoreTime
-from headrace.stores.sqlite.transaction import Write
+from headrace.stores.sqlite.transaction import Place, Write
 from headrace.stores.sqlite.writer import Duties, Writer
 from headrace.stores.values import Health, Tier
 
@@ -46,7 +47,7 @@ class Database:
         self._pace = Pace()
         self._db = open_writer(location)
         self._guard: Guard | None = None
-        committer = Committer(self._db, location.name, self._pace, self._before_commit)
+        committer = Committer(self._db, location.name, self._pace, self._before_commit, self._brought_back)
         try:
             _migrate(committer, location.name)
         except BaseException:
@@ -124,6 +125,10 @@ class Database:
         self._time.write_mark(db)
         if self._guard is not None:
             self._guard.before_commit()
+
+    def _brought_back(self, places: AbstractSet[Place]) -> None:
+        for namespace in {namespace for namespace, _ in places}:
+            self._hints.give(namespace, frozenset(queue for of, queue in places if of == namespace))
 
     def _health(self, at: Write) -> Health:
         if self._guard is not None:

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import apsw
 
+from headrace.core.job import WAITED_ON
 from headrace.core.states import State
 from headrace.stores.sqlite.statements import first, integers, queries, rows, write
 from headrace.stores.sqlite.transaction import Write
 
 _JOBS = queries("jobs")
 _SQL = queries("notes")
+_MARK: Final = {"waited_on": WAITED_ON}
 _TABLES: Final = (
     "delete_job",
     "delete_body",
@@ -21,12 +23,13 @@ _TABLES: Final = (
     "delete_trail",
     "delete_step",
     "delete_signal",
+    "delete_edge",
 )
 
 
 def erase(at: Write, now: int, limit: int) -> int:
     """Deletes jobs whose ``erase_at`` has come; returns how many."""
-    return _delete(at, rows(at.db, _SQL["erasable"], {"now": now, "limit": limit}))
+    return _delete(at, rows(at.db, _SQL["erasable"], {"now": now, "limit": limit, **_MARK}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +44,15 @@ class Surplus:
 
     def __call__(self, write: Write) -> int:
         """Deletes the oldest of them; returns how many."""
-        which = {"namespace": self.namespace, "type": self.type, "state": self.state}
+        which: dict[str, str | int] = {"namespace": self.namespace, "type": self.type, "state": self.state}
         before = _NEWEST if self.keep == 0 else self._oldest_kept(write.db, which)
         if before is None:
             return 0
-        return _delete(write, rows(write.db, _SQL["beyond"], which | {"before": before, "limit": self.limit}))
+        return _delete(
+            write, rows(write.db, _SQL["beyond"], which | {"before": before, "limit": self.limit} | _MARK)
+        )
 
-    def _oldest_kept(self, db: apsw.Connection, which: dict[str, str]) -> int | None:
+    def _oldest_kept(self, db: apsw.Connection, which: dict[str, str | int]) -> int | None:
         (seq,) = first(db, _SQL["kept_oldest"], which | {"keep": self.keep}) or (None,)
         return seq
 

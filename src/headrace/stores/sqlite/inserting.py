@@ -5,9 +5,14 @@ from dataclasses import dataclass
 
 import apsw
 
+from headrace.core.flow import Edge
 from headrace.core.steps import Step
 from headrace.errors import LeaseLost, StaleRegister
 from headrace.stores.keyed import Standing, has_key, plan
+from headrace.stores.lining import Room
+from headrace.stores.sqlite.flowing import link
+from headrace.stores.sqlite.gate import write_order_lane
+from headrace.stores.sqlite.lining import in_line, make_room
 from headrace.stores.sqlite.registers import make_swaps
 from headrace.stores.sqlite.rows import body_row, dump_tags, job_row
 from headrace.stores.sqlite.statements import first, queries, rows, texts, write, write_rows
@@ -29,6 +34,8 @@ class Insertion:
     parent: Holder | None = None
     swaps: Sequence[Swap] = ()
     steps: Sequence[Step] = ()
+    edges: Sequence[Edge] = ()
+    room: Room | None = None
 
     def __call__(self, write: Write) -> Sequence[Inserted]:
         """Does it, inside a write transaction."""
@@ -37,6 +44,8 @@ class Insertion:
             for one in answers:
                 if one.kind is InsertKind.INSERTED:
                     adopt(write.db, self.namespace, one.job_id, self.steps)
+        if self.edges:
+            link(write, self.namespace, self.edges, self.jobs, answers)
         return answers
 
     def _insert(self, write: Write) -> Sequence[Inserted]:
@@ -46,8 +55,14 @@ class Insertion:
             raise StaleRegister(stale)
         if any(has_key(new) for new in self.jobs):
             return _insert_keyed(write, self)
-        _insert_rows(write, self.jobs)
+        self.add(write, self.jobs)
         return [Inserted(kind=InsertKind.INSERTED, job_id=new.facts.id) for new in self.jobs]
+
+    def add(self, at: Write, jobs: Sequence[NewJob]) -> None:
+        """Adds those of the jobs that are new. Raises QueueFull."""
+        if self.room is not None:
+            make_room(at, self.namespace, jobs, self.room)
+        _insert_rows(at, in_line(at, self.namespace, jobs, self.now))
 
 
 def _insert_keyed(at: Write, insertion: Insertion) -> Sequence[Inserted]:
@@ -59,7 +74,7 @@ def _insert_keyed(at: Write, insertion: Insertion) -> Sequence[Inserted]:
     )
     for standing, new in decided.replaced:
         _replace_row(at, standing.seq, new)
-    _insert_rows(at, decided.fresh)
+    insertion.add(at, decided.fresh)
     kept = [
         (insertion.namespace, one.receipt.key, one.job_id, one.receipt.body, one.receipt.until)
         for one in decided.receipts
@@ -108,6 +123,8 @@ def _insert_rows(write: Write, jobs: Sequence[NewJob]) -> None:
         write.count(facts.namespace, facts.queue, facts.type, new.placement.state, 1)
         if facts.tags:
             add_tags(write.db, facts.namespace, seq + n, facts.tags)
+        if facts.lane is not None:
+            write_order_lane(write.db, seq + n, facts.lane)
 
 
 def _replace_row(at: Write, seq: int, new: NewJob) -> None:

@@ -30,7 +30,7 @@ class _Held:
     cancel_asked: bool
 
 
-def write_notes(at: Write, notes: Sequence[Note]) -> frozenset[str]:
+def write_notes(at: Write, notes: Sequence[Note], now: int) -> frozenset[str]:
     """Writes the notes of those who still hold their jobs; returns the ids of the others."""
     held = _held(at.db, [note.holder for note in notes])
     lost: set[str] = set()
@@ -39,7 +39,7 @@ def write_notes(at: Write, notes: Sequence[Note]) -> frozenset[str]:
         if job is None or job.fence != note.holder.fence:
             lost.add(note.holder.job_id)
         else:
-            _write_note(at.db, job.seq, note)
+            _write_note(at.db, job.seq, note, now)
     return frozenset(lost)
 
 
@@ -67,11 +67,12 @@ def _held(db: apsw.Connection, holders: Sequence[Holder]) -> dict[str, _Held]:
     return {job_id: _Held(seq, fence, asked is not None) for job_id, seq, fence, asked in found}
 
 
-def _write_note(db: apsw.Connection, seq: int, note: Note) -> None:
+def _write_note(db: apsw.Connection, seq: int, note: Note, now: int) -> None:
     fields = (note.progress, note.checkpoint, note.timed_out_at)
     if any(field is not None for field in fields):
         fence = None if note.timed_out_at is None else note.holder.fence
-        write_rows(db, _SQL["write_note"], [(seq, note.progress, note.checkpoint, fence, note.timed_out_at)])
+        row = (seq, note.progress, note.checkpoint, fence, note.timed_out_at, now)
+        write_rows(db, _SQL["write_note"], [row])
     if note.lines:
         _write_lines(db, seq, note.lines[-LINES_KEPT:])
     if note.steps:

@@ -7,11 +7,15 @@ from functools import partial
 from typing import Any
 
 from headrace.core.filters import JobFilter, Page
+from headrace.core.flow import Edge
 from headrace.core.job import History, Job, Transition
 from headrace.core.lanes import UNPARK_AT_ONCE
 from headrace.core.states import State
 from headrace.core.steps import Kept, Signal, Step
 from headrace.errors import MisuseError, StaleRegister
+from headrace.stores.chunking import ChunkFound, ChunkRequest
+from headrace.stores.lining import Room
+from headrace.stores.openings import Openings
 from headrace.stores.protocol import Caller, Renewer
 from headrace.stores.sqlite import (
     batching,
@@ -27,10 +31,18 @@ from headrace.stores.sqlite import (
     workers,
 )
 from headrace.stores.sqlite.applying import Application
+from headrace.stores.sqlite.chunking import ChunkClaim
 from headrace.stores.sqlite.claiming import Claim
 from headrace.stores.sqlite.database import Database
+from headrace.stores.sqlite.dead import KeepsDeadLetters
+from headrace.stores.sqlite.eventing import KeepsEvents
+from headrace.stores.sqlite.flow_store import KeepsFlows
+from headrace.stores.sqlite.gate import Gates
 from headrace.stores.sqlite.inserting import Insertion
+from headrace.stores.sqlite.lane_store import KeepsLanes
+from headrace.stores.sqlite.lining import LooksAtQueues
 from headrace.stores.sqlite.location import parse
+from headrace.stores.sqlite.standing import TellsStanding
 from headrace.stores.sqlite.transact_callers import caller_of
 from headrace.stores.sqlite.transacting import Transaction
 from headrace.stores.sqlite.transaction import Write
@@ -62,11 +74,12 @@ async def open_sqlite(url: str) -> "SqliteStore":
     return SqliteStore(await asyncio.to_thread(Database, location))
 
 
-class SqliteStore:
+class SqliteStore(KeepsLanes, KeepsDeadLetters, LooksAtQueues, KeepsEvents, KeepsFlows, TellsStanding):
     """Keeps ``headrace.stores.protocol.Store``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._gates = Gates(openings=Openings(database.wake))
 
     async def insert(  # noqa: PLR0913 - all that one op inserts
         self,
@@ -77,24 +90,41 @@ class SqliteStore:
         parent: Holder | None = None,
         swaps: Sequence[Swap] = (),
         steps: Sequence[Step] = (),
+        edges: Sequence[Edge] = (),
+        room: Room | None = None,
     ) -> Sequence[Inserted]:
-        op = Insertion(namespace=namespace, jobs=jobs, now=now, parent=parent, swaps=swaps, steps=steps)
-        return await self._database.write(op, rows=len(jobs))
+        op = Insertion(
+            namespace=namespace,
+            jobs=jobs,
+            now=now,
+            parent=parent,
+            swaps=swaps,
+            steps=steps,
+            edges=edges,
+            room=room,
+        )
+        return await self._database.write(op, rows=len(jobs) + len(edges))
 
     async def claim(self, request: ClaimRequest) -> Sequence[Job]:
-        return await self._database.write(Claim(request), rows=request.limit)
+        jobs = await self._database.write(Claim(request, self._gates), rows=request.limit)
+        self._gates.openings.arm(request.now)
+        return jobs
+
+    async def claim_chunk(self, request: ChunkRequest) -> ChunkFound:
+        chunk = await self._database.write(ChunkClaim(request, self._gates), rows=request.most)
+        self._gates.openings.arm(request.now)
+        return chunk
 
     async def apply(
         self, transitions: Sequence[Transition], *, now: int, swaps: Sequence[Swap] = ()
     ) -> Sequence[ApplyAnswer]:
-        del now
         if not transitions:
             return []
-        return await self._database.write(Application(transitions, swaps), rows=len(transitions))
+        application = Application(transitions, swaps, now, self._gates.limits)
+        return await self._database.write(application, rows=len(transitions))
 
     async def note(self, notes: Sequence[Note], *, now: int) -> frozenset[str]:
-        del now
-        return await self._database.write(lambda at: noting.write_notes(at, notes), rows=len(notes))
+        return await self._database.write(lambda at: noting.write_notes(at, notes, now), rows=len(notes))
 
     async def expired(self, *, now: int, limit: int) -> Sequence[Job]:
         return await self._database.read(lambda db: reading.expired_jobs(db, now, limit))
@@ -243,6 +273,7 @@ class SqliteStore:
         return await self._database.woken(namespace, queues, timeout_ms)
 
     async def close(self) -> None:
+        self._gates.openings.close()
         await asyncio.to_thread(self._database.close)
 
 

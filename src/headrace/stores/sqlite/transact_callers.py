@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import apsw
 
 from headrace.errors import MisuseError
+from headrace.stores.lining import Room
 from headrace.stores.sqlite.descriptors import file_id
 from headrace.stores.sqlite.faults import translated
 from headrace.stores.sqlite.inserting import Insertion
@@ -56,8 +57,10 @@ class SqliteCaller:
         self._name = name
         self._after_commit = after_commit
 
-    async def insert(self, namespace: str, jobs: Sequence[NewJob], *, now: int) -> Sequence[Inserted]:
-        insertion = Insertion(namespace=namespace, jobs=jobs, now=now)
+    async def insert(
+        self, namespace: str, jobs: Sequence[NewJob], *, now: int, room: Room | None = None
+    ) -> Sequence[Inserted]:
+        insertion = Insertion(namespace=namespace, jobs=jobs, now=now, room=room)
         # the moves are written here and now: a savepoint that is undone undoes them with the jobs
         write = Write(self._db, Counter())
         with _plain_rows(self._db), self._undone_by_itself():

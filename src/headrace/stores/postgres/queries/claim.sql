@@ -1,11 +1,25 @@
 -- :picked
 -- $1 namespace, $2 now, $3 queues, $4 how many of each at most, $5 how many in all, $6 types known here,
 -- $7 to $10 the marks: queue, priority, rank and seq up to which the last look left nothing behind,
--- $11 state, $12 worker, $13 lease_until, $14 the only types wanted (null: all).
+-- $11 state, $12 worker, $13 lease_until, $14 the only types wanted (null: all),
+-- $15 the revision of the limits known here: nothing is picked under another one, since a job may have a limit
+-- then that is not known; $16 types and $17 queues of which every job passes the gate.
 -- Per queue a loose scan over the priorities, from above all of them: a priority that holds only future
 -- jobs costs one probe. A marked priority is known, and is scanned from its mark, so that the dead rows
 -- before it cost nothing. Below 64 priorities the rest is walked in one go.
-with picked as materialized (
+with defined as materialized (
+  select
+    coalesce(
+      (
+        select revision
+        from headrace.register
+        where register.namespace = $1
+          and register.key = 'limits'
+      ),
+      0
+    ) = $15 as known
+),
+picked as materialized (
   select due.*
   from headrace.open_queues($1, $3) as open (name)
   cross join lateral (
@@ -82,18 +96,16 @@ with picked as materialized (
     where level.priority is not null
     limit asked.wanted
   ) due
+  where (select known from defined)
   order by due.priority desc, due.rank, due.seq
   limit $5
 ),
 
 -- :columns
-live.seq, live.priority, live.rank, live.queue, live.type, live.state, live.starts
+live.seq, live.priority, live.rank, live.queue, live.type, live.state, live.starts, live.gate
 
--- :claimed_from
-claimed as (
-  update headrace.live
-  set
-    state = $11,
+-- :claimed_set
+state = $11,
     due_at = null,
     lease_until = $13,
     unique_lock = live.lock_after_claim,
@@ -106,7 +118,9 @@ claimed as (
     error = null,
     fence = live.fence + 1,
     revision = live.revision + 1
-  from known
+
+-- :claimed_rest
+from known
   cross join lateral (
     select *
     from headrace.job
@@ -142,21 +156,83 @@ counted as (
   group by queue, type
 )
 
--- :claim due jobs in order, each to one holder, and the types met that are not known here
+-- :claimed_from
+claimed as (
+  update headrace.live
+  set
+    {claimed_set}
+  {claimed_rest}
+
+-- :claim due jobs in order, each to one holder; the types met that are not known here; and the jobs met that must
+-- pass the gate, of which an empty array says that the limits are not those known here
 {picked}
 known as materialized (
   select *
   from picked
   where type = any($6::text[])
+    and gate is null
+    and type <> all($16::text[])
+    and queue <> all($17::text[])
 ),
 {claimed_from}
-select met.types, claimed.*
+select met.types, met.gated, claimed.*
 from (
-  select array_agg(distinct picked.type) as types
+  select
+    array_agg(distinct type) filter (where type <> all($6::text[])) as types,
+    case
+      when (select known from defined) then array_agg(seq) filter (where type = any($6::text[]))
+      else array[]::bigint[]
+    end as gated
   from picked
-  where picked.type <> all($6::text[])
+  where type <> all($6::text[])
+    or gate is not null
+    or type = any($16::text[])
+    or queue = any($17::text[])
 ) met
 left join claimed on true;
+
+-- :claim_admitted candidates that are locked, with the slots that they take and the lanes that changed by it
+-- $3 seqs, $4 what they hold, $5 lanes and $6 seqs of slots, $7 lanes and $8 to $10 what is kept of them;
+-- the others as for `claim`.
+with given as materialized (
+  select *
+  from unnest($3::bigint[], $4::text[]) as one (seq, slot_key)
+),
+known as materialized (
+  select live.seq, live.queue, live.type, live.state, live.starts, given.slot_key
+  from given
+  cross join lateral (
+    select *
+    from headrace.live
+    where live.seq = given.seq
+    offset 0
+  ) live
+),
+held as (
+  insert into headrace.slot (namespace, lane, seq)
+  select $1, one.lane, one.seq
+  from unnest($5::text[], $6::bigint[]) as one (lane, seq)
+  order by one.lane, one.seq
+  on conflict do nothing
+),
+spent as (
+  update headrace.lane
+  set
+    tat = one.tat,
+    opens_at = one.opens_at,
+    cap = one.cap
+  from unnest($7::text[], $8::bigint[], $9::bigint[], $10::integer[]) as one (key, tat, opens_at, cap)
+  where lane.namespace = any(array[$1])
+    and lane.key = any(array[one.key])
+),
+claimed as (
+  update headrace.live
+  set
+    slot_key = known.slot_key,
+    {claimed_set}
+  {claimed_rest}
+select null::text[], null::bigint[], claimed.*
+from claimed;
 
 -- :due what may be claimed now
 live.namespace = $1

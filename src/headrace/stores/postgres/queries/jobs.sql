@@ -50,7 +50,7 @@ with given as materialized (
     state text, priority integer, rank bigint, due_at bigint, lease_until bigint, unique_lock text,
     slot_key text, parked_on text, cancel_asked_at bigint, timeout_ms bigint, isolation integer,
     generation integer, starts integer, failures integer, crashes integer, releases integer,
-    snoozes integer, worker text, started_at bigint, outcome text, error text
+    snoozes integer, worker text, started_at bigint, outcome text, error text, gate text, order_lane text
   )
 ),
 fixed as (
@@ -78,12 +78,12 @@ counted as (
 insert into headrace.live (
   seq, namespace, queue, type, batch_id, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
   slot_key, parked_on, cancel_asked_at, timeout_ms, isolation, generation, starts, failures, crashes,
-  releases, snoozes, worker, started_at, outcome, error
+  releases, snoozes, worker, started_at, outcome, error, gate, order_lane
 )
 select
   seq, namespace, queue, type, batch_id, lock_after_claim, state, priority, rank, due_at, lease_until, unique_lock,
   slot_key, parked_on, cancel_asked_at, timeout_ms, isolation, generation, starts, failures, crashes,
-  releases, snoozes, worker, started_at, outcome, error
+  releases, snoozes, worker, started_at, outcome, error, gate, order_lane
 from given
 order by namespace, unique_lock, seq
 

@@ -39,8 +39,8 @@ held as materialized (
   ) live
 ),
 noted as (
-  insert into headrace.note (seq, progress, checkpoint, timed_out_fence, timed_out_at)
-  select seq, progress, checkpoint, case when timed_out_at is not null then fence end, timed_out_at
+  insert into headrace.note (seq, progress, checkpoint, timed_out_fence, timed_out_at, noted_at)
+  select seq, progress, checkpoint, case when timed_out_at is not null then fence end, timed_out_at, $7::bigint
   from held
   where progress is not null
     or checkpoint is not null
@@ -49,7 +49,8 @@ noted as (
     progress = coalesce(excluded.progress, note.progress),
     checkpoint = coalesce(excluded.checkpoint, note.checkpoint),
     timed_out_fence = coalesce(excluded.timed_out_fence, note.timed_out_fence),
-    timed_out_at = coalesce(excluded.timed_out_at, note.timed_out_at)
+    timed_out_at = coalesce(excluded.timed_out_at, note.timed_out_at),
+    noted_at = excluded.noted_at
 )
 select id, fence, seq
 from held;
@@ -134,6 +135,11 @@ steps as (
   using picked
   where step.seq = any(array[picked.seq])
 ),
+edges as (
+  delete from headrace.edge
+  using picked
+  where edge.child = any(array[picked.seq])
+),
 signals as (
   delete from headrace.signal
   using picked
@@ -182,11 +188,28 @@ not exists (
     offset 0
   )
 
--- :erase ended jobs whose time has come
+-- :not_needed_by_child that no child of it lives, or stays until somebody deals with it
+not exists (
+    select 1
+    from headrace.edge
+    cross join lateral (
+      select
+      from headrace.placement
+      where placement.namespace = ended.namespace
+        and placement.seq = edge.child
+        and placement.erase_at is null
+      offset 0
+    ) child
+    where edge.parent = ended.seq
+    offset 0
+  )
+
+-- :erase ended jobs whose time has come, and for which nobody ever waited: their revision is below $3
 with picked as materialized (
   select namespace, seq, state
   from headrace.ended
   where erase_at <= $1
+    and revision < $3
     and {not_needed_by_batch}
   order by erase_at
   limit $2
@@ -194,7 +217,7 @@ with picked as materialized (
 ),
 {erased};
 
--- :erase_these those that the listing of a surplus has found, if they still are in that state
+-- :erase_these those that the listing of a surplus has found, if they still are in that state; as in `erase`
 with picked as materialized (
   select locked.*
   from unnest($2::bigint[]) as given (seq)
@@ -204,9 +227,52 @@ with picked as materialized (
     where ended.namespace = $1
       and ended.seq = given.seq
       and ended.state = $3
+      and ended.revision < $4
       and {not_needed_by_batch}
     for update skip locked
   ) locked
+),
+{erased};
+
+-- :lock_erasable_parents the same for jobs that others wait for or did: a child of one may come at any moment
+-- Whoever inserts a child locks its parents, so once they are locked here no child comes any more. A later
+-- statement looks whether one has.
+select namespace, seq
+from headrace.ended
+where erase_at <= $1
+  and revision >= $3
+  and {not_needed_by_batch}
+  and {not_needed_by_child}
+order by erase_at
+limit $2
+for update skip locked;
+
+-- :lock_surplus_parents
+select locked.namespace, locked.seq
+from unnest($2::bigint[]) as given (seq)
+cross join lateral (
+  select ended.namespace, ended.seq
+  from headrace.ended
+  where ended.namespace = $1
+    and ended.seq = given.seq
+    and ended.state = $3
+    and ended.revision >= $4
+  for update skip locked
+) locked;
+
+-- :erase_parents those of jobs that are locked which nobody needs
+with picked as materialized (
+  select found.namespace, found.seq, found.state
+  from unnest($1::text[], $2::bigint[]) as given (namespace, seq)
+  cross join lateral (
+    select ended.namespace, ended.seq, ended.state
+    from headrace.ended
+    where ended.namespace = given.namespace
+      and ended.seq = given.seq
+      and {not_needed_by_batch}
+      and {not_needed_by_child}
+    offset 0
+  ) found
 ),
 {erased};
 

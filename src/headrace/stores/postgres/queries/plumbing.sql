@@ -159,7 +159,7 @@ order by seen_at desc, name;
 -- :unparked
 update headrace.live
 set
-  due_at = least(live.rank, $1),
+  due_at = case when live.rank < 1000000000000 then $1 else least(live.rank, $1) end, -- a tag (core.fairness)
   parked_on = null,
   revision = live.revision + 1
 from picked

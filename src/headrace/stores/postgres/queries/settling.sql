@@ -184,12 +184,14 @@ counted as (
 insert into headrace.live (
   namespace, seq, fence, revision, queue, type, batch_id, lock_after_claim,
   state, priority, rank, due_at, lease_until, unique_lock, slot_key, parked_on, cancel_asked_at, timeout_ms,
-  isolation, generation, starts, failures, crashes, releases, snoozes, worker, started_at, outcome, error
+  isolation, generation, starts, failures, crashes, releases, snoozes, worker, started_at, outcome, error,
+  gate, order_lane
 )
 select
   job.namespace, $2, $3, $4 + 1, job.queue, job.type, job.batch_id, job.lock_after_claim,
   $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-  $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
+  $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+  $26, $27
 from headrace.job
 cross join gone
 where job.seq = $2

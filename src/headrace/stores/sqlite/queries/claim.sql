@@ -123,7 +123,7 @@ where worker.namespace = :namespace
 -- :unpark_types brings back the jobs that waited for one of these types
 update job
 set
-  due_at = min(rank, :now),
+  due_at = iif(rank < 1000000000000, :now, min(rank, :now)), -- so low a rank is a tag (core.fairness)
   parked_on = null,
   revision = revision + 1
 where seq in (
@@ -138,7 +138,7 @@ where seq in (
 -- :unpark_known brings back the jobs parked for a type that a live worker of their namespace knows
 update job
 set
-  due_at = min(rank, :now),
+  due_at = iif(rank < 1000000000000, :now, min(rank, :now)), -- so low a rank is a tag (core.fairness)
   parked_on = null,
   revision = revision + 1
 where seq in (

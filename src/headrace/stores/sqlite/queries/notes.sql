@@ -1,11 +1,12 @@
 -- :write_note fields that are null stay as they are
-insert into note (seq, progress, checkpoint, timed_out_fence, timed_out_at)
+insert into note (seq, progress, checkpoint, timed_out_fence, timed_out_at, noted_at)
 values (:row)
 on conflict (seq) do update set
   progress = ifnull(excluded.progress, progress),
   checkpoint = ifnull(excluded.checkpoint, checkpoint),
   timed_out_fence = ifnull(excluded.timed_out_fence, timed_out_fence),
-  timed_out_at = ifnull(excluded.timed_out_at, timed_out_at);
+  timed_out_at = ifnull(excluded.timed_out_at, timed_out_at),
+  noted_at = excluded.noted_at;
 
 -- :last_line
 select ifnull(max(number), 0)
@@ -33,6 +34,18 @@ where seq = :seq
     )
   )
 
+-- :not_needed_by_child that no child of it lives, or stays until somebody deals with it
+(
+    job.revision < :waited_on
+    or not exists (
+      select 1
+      from edge indexed by edge_parent
+      cross join job child on child.seq = edge.child
+      where edge.parent = job.seq
+        and child.erase_at is null
+    )
+  )
+
 -- :erasable ended jobs whose time has come
 select job.seq, namespace, queue, type, state, tags
 from job
@@ -40,6 +53,7 @@ cross join body on body.seq = job.seq
 where erase_at is not null
   and erase_at <= :now
   and {not_needed_by_batch}
+  and {not_needed_by_child}
 order by erase_at
 limit :limit;
 
@@ -66,6 +80,7 @@ where namespace = :namespace
   and job.seq < :before
   and type = :type
   and {not_needed_by_batch}
+  and {not_needed_by_child}
 order by job.seq
 limit :limit;
 
@@ -88,6 +103,10 @@ where seq in carray(:seqs);
 -- :delete_step
 delete from step
 where seq in carray(:seqs);
+
+-- :delete_edge of children; the parents of others stay named in theirs
+delete from edge
+where child in carray(:seqs);
 
 -- :delete_signal
 delete from signal
