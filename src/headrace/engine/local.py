@@ -334,9 +334,9 @@ class LocalOperations(
             if request.encoded or not payload.startswith("{"):
                 msg = "payload must be a JSON object"
                 raise InvalidInput(msg, field="payload")
-        lane = shared_out(
-            lane_of(request, info, payload, known), request, info, payload, self.queue_engine.fair_by
-        )
+        lane = lane_of(request, info, payload, known)
+        if self.queue_engine.shares_out:
+            lane = shared_out(lane, request, info, payload, self.queue_engine.fair_by)
         job_id = self._ids.mint(now)
         job = new_job(request, info, payload, job_id=job_id, namespace=self._namespace, now=now, lane=lane)
         codec = self._registry.codec

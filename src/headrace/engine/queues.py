@@ -79,6 +79,11 @@ class Queues:
             self._learn(NO_RULES if found is None else QueueRules.loads(found.value))
             self._read_at = now
 
+    @property
+    def shares_out(self) -> bool:
+        """Whether any queue is shared out by itself, as far as this process knows."""
+        return bool(self._known().fair_by)
+
     def fair_by(self, queue: str) -> KeyRule | None:
         """By what a queue is shared out, as far as this process knows."""
         return self._known().fair_by.get(queue)

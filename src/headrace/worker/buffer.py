@@ -72,7 +72,7 @@ class Buffer:
             held.line = line
             line.pool.waiting += 1
             self._waiting += 1
-            if held.prompt:
+            if held.job.placement.slot_key is not None and held.prompt:
                 prompt.append((held, line))
             else:
                 line.waiting.append(held)

@@ -101,7 +101,7 @@ class Runner:
             now = self._clock.now()
             if now >= held.lease_until:
                 held.stopping = Why.LAPSED
-            elif not self.too_late(held):
+            elif held.job.placement.slot_key is None or not self.too_late(held):
                 held.started_at = now
                 return False
         return True
