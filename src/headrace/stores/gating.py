@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from headrace.core.admission import Admission, Candidate, OrderLane, admit
@@ -27,6 +28,11 @@ AHEAD: Final = 2 * PARK_AT_ONCE
 
 _ALIKE: Final = 8
 
+_lane_and_slot: Final[Callable[[Transition], tuple[str | None, str | None]]] = attrgetter(
+    "job.facts.lane", "job.placement.slot_key"
+)
+_NEITHER: Final[frozenset[tuple[str | None, str | None]]] = frozenset({(None, None)})
+
 wishes_of: Final[Callable[[str | None], Wishes]] = lru_cache(maxsize=4_096)(Wishes.loads)
 """The wishes of a text."""
 
@@ -39,10 +45,12 @@ def gate_of(wished: str | None) -> tuple[str | None, str | None]:
     return (wished if wishes.lanes or wishes.order is not None else None), wishes.order
 
 
-def may_free(transition: Transition) -> bool:
-    """Whether a transition may be of a job that holds a slot or keeps others of its ordering key waiting."""
-    job = transition.job
-    return job.facts.lane is not None or job.placement.slot_key is not None
+def some_may_free(transitions: Iterable[Transition]) -> bool:
+    """Whether any may be of a job that holds a slot or keeps others of its ordering key waiting.
+
+    Asked of every batch that is settled, so without a call for each job.
+    """
+    return not _NEITHER.issuperset(map(_lane_and_slot, transitions))
 
 
 def freed_in(written: Iterable[Transition]) -> dict[str, dict[int, Freed]]:

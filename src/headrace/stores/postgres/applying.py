@@ -12,7 +12,7 @@ from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
 from headrace.core.states import LIVE, TERMINAL
 from headrace.errors import StaleRegister
-from headrace.stores.gating import ended_by, freed_in, gate_of, may_free
+from headrace.stores.gating import ended_by, freed_in, gate_of, some_may_free
 from headrace.stores.known_limits import KnownLimits
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.lanes import free
@@ -48,7 +48,7 @@ class Application:
     async def run(self, database: Database) -> Sequence[ApplyAnswer]:
         """Writes them."""
         transitions = self.transitions
-        plain = not any(may_free(one) for one in transitions) or not freed_in(transitions)
+        plain = not some_may_free(transitions) or not freed_in(transitions)
         if plain and not self.swaps and _only_endings(transitions):
             applied = await database.alone(lambda session: _end(session, transitions))
             if len(applied) == len(transitions):
@@ -66,7 +66,7 @@ class Application:
         for indexes in _rounds(self.transitions):
             transitions = [self.transitions[index] for index in indexes]
             answers |= zip(indexes, await _round(session, transitions), strict=True)
-        if any(may_free(one) for one in self.transitions):
+        if some_may_free(self.transitions):
             await self._free(session, [self.transitions[i] for i, one in answers.items() if one is _APPLIED])
         return [answers[index] for index in range(len(self.transitions))]
 

@@ -10,7 +10,7 @@ from headrace.core.answer import answer_to
 from headrace.core.history import append
 from headrace.core.job import AttemptOutcome, Job, Transition
 from headrace.errors import StaleRegister
-from headrace.stores.gating import ended_by, freed_in, may_free
+from headrace.stores.gating import ended_by, freed_in, some_may_free
 from headrace.stores.known_limits import KnownLimits
 from headrace.stores.sqlite.lanes import free
 from headrace.stores.sqlite.reading import jobs_by_seq
@@ -45,7 +45,7 @@ class Application:
                 raise StaleRegister(stale)
         whole = self._all_applied(write)
         answers = [_APPLIED] * len(self.transitions) if whole else self._one_by_one(write)
-        if any(may_free(one) for one in self.transitions):
+        if some_may_free(self.transitions):
             self._free(write, answers)
         return answers
 
