@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from headrace.core import alerts
 from headrace.core.alert_wire import Alert, alert_of, dumps, loads
@@ -34,6 +34,7 @@ from headrace.engine.alert_delivery import log, payload_text, request_for
 from headrace.engine.alert_looking import Looks
 from headrace.engine.enqueue import new_job
 from headrace.engine.keys import lane_if_known
+from headrace.engine.preparing import Preparing
 from headrace.engine.published import PublishedTypes
 from headrace.engine.registry import Registry
 from headrace.errors import AlertNotFound, InvalidInput, StaleRegister, StoreUnavailable, UnknownJobType
@@ -42,23 +43,6 @@ from headrace.stores.protocol import NewJob, Register, Store, Swap
 
 _TRIES: Final = 20
 _ERROR_CHARS: Final = 500
-
-
-class Preparing(Protocol):
-    """What alerts need of the operations they are part of."""
-
-    @property
-    def namespace(self) -> str:
-        """The namespace they are in."""
-        ...
-
-    def now(self) -> int:
-        """Store time."""
-        ...
-
-    async def prepared(self, requests: Sequence[EnqueueRequest], now: int) -> Sequence[NewJob]:
-        """The jobs that are asked for, checked."""
-        ...
 
 
 class Alerts:

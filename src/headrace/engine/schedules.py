@@ -3,7 +3,7 @@
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from headrace.core import scheduled
 from headrace.core.policy import DAY_MS
@@ -14,6 +14,7 @@ from headrace.core.wishes import Wishes
 from headrace.engine.enqueue import new_job
 from headrace.engine.keys import lane_of
 from headrace.engine.operations import TypeInfo
+from headrace.engine.preparing import Preparing
 from headrace.engine.published import PublishedTypes
 from headrace.engine.registry import Registry
 from headrace.errors import InvalidInput, ScheduleNotFound, StaleRegister, StoreUnavailable, UnknownJobType
@@ -24,23 +25,6 @@ TRIGGERED_TAG: Final = "triggered"
 RECEIPT_MS: Final = DAY_MS
 """For so long the store remembers a fire, beyond the misfire window: longer than clocks can differ."""
 _TRIES: Final = 20
-
-
-class Preparing(Protocol):
-    """What schedules need of the operations they are part of."""
-
-    @property
-    def namespace(self) -> str:
-        """The namespace they are in."""
-        ...
-
-    def now(self) -> int:
-        """Store time."""
-        ...
-
-    async def prepared(self, requests: Sequence[EnqueueRequest], now: int) -> Sequence[NewJob]:
-        """The jobs that are asked for, checked."""
-        ...
 
 
 class Schedules:
