@@ -49,14 +49,31 @@ def shared(columns: Sequence[list[object]]) -> tuple[list[list[object]], list[ob
 
 
 def claimed_of(row: Row, *, namespace: str, worker: str, now: int, lease_until: int) -> Job:
-    """The job of a row as ``claim`` returns it, as ``core.place.claimed`` leaves it."""
+    """The job of a row as ``claim`` returns it, as ``core.place.claimed`` leaves it.
+
+    A first start without wishes has no ``rest``: sixteen columns that are not sent, decoded and taken apart.
+    """
     (
-        _, _, seq, fence, revision, id_, queue, type_, unique_key, lock_after_claim, batch_id,
-        payload, created_at, version, max_attempts, max_crashes, first_timeout_ms, backoff, lane,
-        parent_id, tags, progress, checkpoint,
-        priority, rank, slot_key, timeout_ms, isolation, generation, starts, failures, crashes,
-        releases, snoozes,
+        _, _, seq, fence, revision, id_, queue, type_, payload, created_at, version, max_attempts,
+        max_crashes, first_timeout_ms, priority, rank, timeout_ms, rest,
     ) = row  # fmt: skip
+    if rest is None:
+        return Job(
+            facts=Facts(
+                id=id_, namespace=namespace, type=type_, version=version, queue=queue, payload=payload,
+                created_at=created_at, max_attempts=max_attempts, max_crashes=max_crashes,
+                timeout_ms=first_timeout_ms,
+            ),
+            placement=Placement(
+                state=CLAIMED, priority=priority, rank=rank, lease_until=lease_until, timeout_ms=timeout_ms,
+                starts=1, worker=worker, started_at=now,
+            ),
+            seq=seq, fence=fence, revision=revision,
+        )  # fmt: skip
+    (
+        unique_key, lock_after_claim, batch_id, backoff, lane, parent_id, tags, progress, checkpoint,
+        slot_key, isolation, generation, starts, failures, crashes, releases, snoozes,
+    ) = json.loads(rest)
     return Job(
         facts=Facts(
             id=id_, namespace=namespace, type=type_, version=version, queue=queue, payload=payload,

@@ -138,12 +138,23 @@ from known
     and live.seq = any(array[known.seq])
   returning
     live.seq, live.fence, live.revision,
-    fixed.id, live.queue, live.type, fixed.unique_key, live.lock_after_claim, fixed.batch_id,
-    fixed.payload, fixed.created_at, fixed.version, fixed.max_attempts, fixed.max_crashes,
-    fixed.timeout_ms as first_timeout_ms, fixed.backoff, fixed.lane, fixed.parent_id, fixed.tags,
-    noted.progress, noted.checkpoint,
-    live.priority, live.rank, live.slot_key, live.timeout_ms, live.isolation, live.generation,
-    live.starts, live.failures, live.crashes, live.releases, live.snoozes
+    fixed.id, live.queue, live.type, fixed.payload, fixed.created_at, fixed.version,
+    fixed.max_attempts, fixed.max_crashes, fixed.timeout_ms as first_timeout_ms,
+    live.priority, live.rank, live.timeout_ms,
+    case
+      when live.starts > 1
+        or live.generation > 1
+        or num_nonnulls(
+          fixed.unique_key, live.lock_after_claim, fixed.batch_id, fixed.backoff, fixed.lane,
+          fixed.parent_id, fixed.tags, live.slot_key
+        ) > 0
+      then json_build_array(
+        fixed.unique_key, live.lock_after_claim, fixed.batch_id, fixed.backoff, fixed.lane,
+        fixed.parent_id, fixed.tags, noted.progress, noted.checkpoint, live.slot_key,
+        live.isolation, live.generation, live.starts, live.failures, live.crashes, live.releases,
+        live.snoozes
+      )::text
+    end as rest
 ),
 counted as (
   insert into headrace.move (count, namespace, queue, type, state)
