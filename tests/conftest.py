@@ -1,4 +1,4 @@
-"""What every test gets: asyncio for `async def` tests, the Hypothesis profiles, and PostgreSQL if it asks."""
+"""What every test gets: asyncio for `async def` tests, the Hypothesis profiles, and servers if it asks."""
 
 import inspect
 import os
@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers.postgres import PostgresServer
 from tests.servers.shared import ELSEWHERE, SHARED
+from tests.servers.shared_valkey import ELSEWHERE as ELSEWHERE_VALKEY
+from tests.servers.shared_valkey import SHARED_VALKEY
+from tests.servers.valkey import ValkeyServer
 
 # The stores' speed varies with the disk, so examples have no deadline of their own.
 settings.register_profile("default", deadline=None, max_examples=50)
@@ -34,7 +37,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-# ------------------------------------------------------------ PostgreSQL
+# ------------------------------------------------------------ servers
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,10 +46,12 @@ def pytest_runtest_teardown() -> Generator[None, object, object]:
         return (yield)
     finally:
         SHARED.drop_copies()
+        SHARED_VALKEY.drop()
 
 
 def pytest_sessionfinish() -> None:
     SHARED.close()
+    SHARED_VALKEY.close()
 
 
 @pytest.fixture
@@ -56,3 +61,12 @@ def start_postgres() -> Iterator[Callable[..., PostgresServer]]:
         pytest.skip(f"{ELSEWHERE} names a server that tests may not stop, kill or replicate")
     with ExitStack() as servers:
         yield lambda *place, **how: servers.enter_context(PostgresServer.start(*place, **how))
+
+
+@pytest.fixture
+def start_valkey() -> Iterator[Callable[..., ValkeyServer]]:
+    """``ValkeyServer.start`` for tests that stop, kill or replicate a server; all are closed afterwards."""
+    if os.environ.get(ELSEWHERE_VALKEY):
+        pytest.skip(f"{ELSEWHERE_VALKEY} names a server that tests may not stop, kill or replicate")
+    with ExitStack() as servers:
+        yield lambda *place, **how: servers.enter_context(ValkeyServer.start(*place, **how))
