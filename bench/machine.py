@@ -16,7 +16,7 @@ import apsw
 from bench.environments import pinned
 from bench.places import home
 
-PACKAGES = ("headrace", "apsw", "asyncpg", "pydantic", "uvloop", "fastapi", "uvicorn")
+PACKAGES = ("headrace", "apsw", "asyncpg", "redis", "pydantic", "uvloop", "fastapi", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,16 +122,21 @@ class Started:
 
 @contextlib.contextmanager
 def started(
-    run: Run, command: Command, *, count: int = 1, extra: Mapping[str, str] | None = None
+    run: Run,
+    command: Command,
+    *,
+    count: int = 1,
+    extra: Mapping[str, str] | None = None,
+    grace: float = 5,
 ) -> Iterator[list[Started]]:
-    """Processes that end when the block does."""
+    """Processes that end when the block does, by force after so many seconds each."""
     those: list[Started] = []
     try:
         those.extend(Started(run, command, extra) for _ in range(count))
         yield those
     finally:
         for one in those:
-            one.end()
+            one.end(grace)
 
 
 def wait_for(run: Run, wanted: int, those: Sequence[Started], *, stall: float = 30) -> None:

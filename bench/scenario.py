@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
-from bench.databases import Databases
 from bench.places import Workspace
 
 Figures = Mapping[str, float]
@@ -19,6 +19,27 @@ class Side(StrEnum):
     LIMIT = "limit"
 
 
+class Stores(Protocol):
+    """What a scenario on a server gets: a store of its own for each turn."""
+
+    @property
+    def url(self) -> str:
+        """Where the server itself is asked."""
+        ...
+
+    def copy(self, name: str, fill: Callable[[str], object]) -> AbstractContextManager[str]:
+        """The URL of a fresh store as ``fill`` makes it. The same name means the same content."""
+        ...
+
+    def empty(self) -> AbstractContextManager[str]:
+        """The URL of a store with nothing in it."""
+        ...
+
+    def about(self) -> str:
+        """The server's version and those settings that decide about speed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One turn of a contender: where it works, and whether it should be quick. ``databases`` are there in
@@ -26,7 +47,7 @@ class Run:
 
     space: Workspace
     quick: bool
-    databases: Databases | None = None
+    databases: Stores | None = None
 
     def at(self, url: str) -> "Run":
         """The same turn on another store."""
@@ -99,7 +120,7 @@ class Scenario:
     contenders: tuple[Contender, ...]
     goals: tuple[Goal, ...] = ()
     prepare: Callable[[Run], None] | None = None
-    server: Callable[[], AbstractContextManager[Databases]] | None = None
+    server: Callable[[], AbstractContextManager[Stores]] | None = None
 
 
 def ratio(figure: str, over: str, under: str) -> Callable[[Medians], float]:
@@ -114,11 +135,16 @@ def figure(contender: str, name: str) -> Callable[[Medians], float]:
 
 def ratio_to_best(figure: str, over: str, others: Sequence[str]) -> Callable[[Medians], float]:
     """The figure of one contender over the highest among those of others that could be measured."""
+    return lambda medians: medians[over][figure] / max(_found(medians, figure, others))
 
-    def value(medians: Medians) -> float:
-        found = [medians[name][figure] for name in others if figure in medians.get(name, {})]
-        if not found:
-            raise KeyError(figure)
-        return medians[over][figure] / max(found)
 
-    return value
+def ratio_to_least(figure: str, over: str, others: Sequence[str]) -> Callable[[Medians], float]:
+    """The figure of one contender over the lowest among those of others that could be measured."""
+    return lambda medians: medians[over][figure] / min(_found(medians, figure, others))
+
+
+def _found(medians: Medians, figure: str, names: Sequence[str]) -> list[float]:
+    found = [medians[name][figure] for name in names if figure in medians.get(name, {})]
+    if not found:
+        raise KeyError(figure)
+    return found

@@ -20,7 +20,7 @@ class Table(Protocol):
     """Where the jobs wait. Both calls may be under way at the same time."""
 
     async def claim(self) -> list[tuple[int, str]]:
-        """The next ``BATCH`` jobs at most."""
+        """The next jobs, as many as the table claims in one batch."""
         ...
 
     async def settle(self, ids: list[int]) -> None:
@@ -30,10 +30,11 @@ class Table(Protocol):
 
 @dataclass(slots=True)
 class Engine:
-    """Drains a table."""
+    """Drains a table, which claims ``batch`` jobs at most."""
 
     table: Table
     total: int
+    batch: int = BATCH
     first: float = 0.0
     last: float = 0.0
     settled: int = 0
@@ -57,7 +58,7 @@ class Engine:
         while rows := await self.table.claim():
             self.ahead.extend(rows)
             self.arrived.set()
-            while len(self.ahead) > BATCH:
+            while len(self.ahead) > self.batch:
                 self.taken.clear()
                 await self.taken.wait()
 
@@ -67,7 +68,7 @@ class Engine:
                 self.arrived.clear()
                 await self.arrived.wait()
             one, payload = self.ahead.popleft()
-            if len(self.ahead) <= BATCH:
+            if len(self.ahead) <= self.batch:
                 self.taken.set()
             await self.slots.acquire()
             task = asyncio.create_task(self._run(one, payload))

@@ -1,13 +1,13 @@
-"""An interpreter that imported the two largest packages and waits."""
+"""An interpreter that has imported packages and waits: ``python -m bench.limits.imports MODULE …``."""
 
+import importlib
+import sys
 import time
-
-import apsw
-import pydantic
 
 from bench import probe
 
 if __name__ == "__main__":
-    assert all((apsw.Connection, pydantic.TypeAdapter))
+    for name in sys.argv[1:]:
+        assert importlib.import_module(name).__file__
     probe.hit()
     time.sleep(60)

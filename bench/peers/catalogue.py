@@ -1,16 +1,17 @@
 """The peers that are measured, with the best settings their documentation recommends (see ``programs``).
 
-Results are off or dropped where the library allows it. ``waiting`` is the query that counts all jobs that
-have not ended well.
+Results are off or dropped where the library allows it. ``waiting`` is the question that counts all jobs that
+have not ended well: a query in SQL, or for Redis a script in Lua.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import apsw
 import asyncpg
+import redis.asyncio
 
 from bench.databases import multiply
 from bench.environments import PEERS, peer_node, peer_python
@@ -35,7 +36,9 @@ class History:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """One peer on one kind of store. ``poll`` is the longest pause between two looks of a worker that is not
-    woken. One without ``history`` deletes what has ended."""
+    woken. One without ``history`` deletes what has ended, one without ``schema`` needs none. ``files`` is
+    what its pins and its program are called, if not as itself; ``grace`` how long a worker may take to end.
+    """
 
     name: str
     waiting: str
@@ -45,6 +48,9 @@ class Peer:
     bulk: bool = True
     poll: float = 0.0
     node: bool = False
+    schema: bool = True
+    files: str = ""
+    grace: float = 5
 
     def library(self) -> Library:
         """The peer as a library that can be measured."""
@@ -64,12 +70,15 @@ class Peer:
 
     def produce(self, run: Run, what: str, count: int) -> Figures:
         """Runs one of the program's commands to its end."""
+        if what == "prepare" and not self.schema:
+            return {}
         return ask(run, self._command(what, count), extra=self._extra(), limit=900)
 
     @contextmanager
     def work(self, run: Run, processes: int) -> Iterator[list[Started]]:
         """Starts workers."""
-        with started(run, self._command("work", 0), count=processes, extra=self._extra()) as those:
+        command, extra = self._command("work", 0), self._extra()
+        with started(run, command, count=processes, extra=extra, grace=self.grace) as those:
             yield those
 
     def remember(self, run: Run, count: int) -> None:
@@ -89,21 +98,32 @@ class Peer:
 
     @asynccontextmanager
     async def watch(self, run: Run) -> AsyncIterator[Left]:
-        """Counts in the peer's own tables."""
-        watch = _watch_sqlite if run.space.url.startswith(SQLITE) else _watch_postgres
-        async with watch(run.space.url, self.waiting) as left:
+        """Counts in the peer's own tables or keys."""
+        async with _watcher(run.space.url)(run.space.url, self.waiting) as left:
             yield left
 
     def _command(self, what: str, count: int) -> Command:
+        files = self.files or self.name
         if self.node:
-            return [peer_node(self.name).program, PROGRAMS / f"{self.name}.mjs", what, str(count)]
-        return [peer_python(self.name), "-m", f"bench.peers.programs.{self.name}", what, str(count)]
+            return [peer_node(files).program, PROGRAMS / f"{files}.mjs", what, str(count)]
+        module = f"bench.peers.programs.{files.replace('-', '_')}"
+        return [peer_python(files), "-m", module, what, str(count)]
 
     def _extra(self) -> dict[str, str]:
         pause = {"BENCH_PAUSE": str(max(0.025, 3 * self.poll))}
         if self.node:
-            return {**pause, "HEADRACE_BENCH_MODULES": str(peer_node(self.name).modules)}
+            return {**pause, "HEADRACE_BENCH_MODULES": str(peer_node(self.files or self.name).modules)}
         return pause
+
+
+def _watcher(url: str) -> Callable[[str, str], AbstractAsyncContextManager[Left]]:
+    match url.partition(":")[0]:
+        case "sqlite":
+            return _watch_sqlite
+        case "postgresql" | "postgres":
+            return _watch_postgres
+        case _:
+            return _watch_redis
 
 
 @asynccontextmanager
@@ -131,6 +151,17 @@ async def _watch_sqlite(url: str, waiting: str) -> AsyncIterator[Left]:
         yield left
     finally:
         file.close()
+
+
+@asynccontextmanager
+async def _watch_redis(url: str, waiting: str) -> AsyncIterator[Left]:
+    async with redis.asyncio.Redis.from_url(url) as connection:
+        script = connection.register_script(waiting)
+
+        async def left() -> int:
+            return await script()
+
+        yield left
 
 
 DBOS_SQLITE = Peer(

@@ -14,6 +14,14 @@ from bench.scenarios import (
     pg_idle,
     pg_pickup,
     pickup,
+    redis_backlog,
+    redis_cluster,
+    redis_drain,
+    redis_durable,
+    redis_enqueue,
+    redis_idle,
+    redis_memory,
+    redis_pickup,
     start,
 )
 
@@ -34,5 +42,14 @@ SCENARIOS: dict[str, Scenario] = {
         pg_backlog.SCENARIO,
         pg_idle.SCENARIO,
         limits.ON_POSTGRES,
+        redis_drain.SCENARIO,
+        redis_durable.SCENARIO,
+        redis_enqueue.SCENARIO,
+        redis_pickup.SCENARIO,
+        redis_backlog.SCENARIO,
+        redis_idle.SCENARIO,
+        redis_memory.SCENARIO,
+        redis_cluster.SCENARIO,
+        limits.ON_REDIS,
     )
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bench import postgres
+from bench import postgres, redis
 from bench.processes import ask, ours
 from bench.scenario import Contender, Figures, Goal, Run, Scenario, Side, ratio
 
@@ -57,6 +57,14 @@ ON_POSTGRES = Scenario(
     question="What do limits cost claims on PostgreSQL?",
     method=METHOD,
     server=postgres.plain,
+    contenders=_contenders(_on_server),
+    goals=GOALS,
+)
+ON_REDIS = Scenario(
+    name="redis-limits",
+    question="What do limits cost claims on Redis?",
+    method=METHOD,
+    server=redis.plain,
     contenders=_contenders(_on_server),
     goals=GOALS,
 )

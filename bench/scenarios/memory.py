@@ -34,7 +34,7 @@ def peer(run: Run) -> Figures:
 
 def python(run: Run) -> Figures:
     """An interpreter that imported the two largest packages."""
-    with started(run, ours("bench.limits.imports")) as those:
+    with started(run, ours("bench.limits.imports", "apsw", "pydantic")) as those:
         wait_for(run, 1, those)
         return {"MB": those[0].pss_mb()}
 

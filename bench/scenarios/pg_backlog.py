@@ -1,16 +1,16 @@
 """Whether workers on PostgreSQL slow down with what waits behind and what lies finished beside."""
 
-from bench import postgres, probe
-from bench.library import Library, filled
+from bench import postgres
+from bench.library import Library
+from bench.measures import first
 from bench.ours.commands import OURS
-from bench.processes import wait_for
 from bench.scenario import Contender, Figures, Goal, Run, Scenario, ratio
 from bench.scenarios.pg_drain import LIBRARIES
 
 RATE = "jobs/s"
 WAITING = ", 200,000 waiting"
 FINISHED = ", 1,000,000 finished"
-MOST, LEAST = 40_000, 1_000
+MOST = 40_000
 """So many jobs are looked at. A quarter of a second says nothing: its figures move by a third."""
 
 
@@ -30,13 +30,7 @@ def finished(run: Run, library: Library) -> Figures:
 
 
 def _first(run: Run, library: Library, *, more: int = 0, ended: int = 0) -> Figures:
-    a_second = library.jobs - library.jobs % 10_000
-    first = max(LEAST, min(run.size(MOST, MOST // 4), a_second))
-    jobs = first + max(LEAST // 2, first // 8)
-    with filled(run, library, jobs + more, ended=ended) as full, library.work(full, 1) as those:
-        wait_for(full, jobs, those)
-        (reading,) = probe.read(full.space.probe)
-    return {RATE: first / (reading.marks[first // probe.MARK_EVERY - 1] - reading.first)}
+    return first(run, library, run.size(MOST, MOST // 4), more=more, ended=ended)
 
 
 def _contenders() -> tuple[Contender, ...]:

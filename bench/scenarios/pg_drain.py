@@ -1,11 +1,12 @@
 """How fast jobs that wait in PostgreSQL are done, side by side with peers."""
 
 from bench import postgres
-from bench.library import Library, drained, filled
-from bench.limits import postgres_runs
+from bench.library import Library
+from bench.limits.runs import Alone
+from bench.measures import drain
 from bench.ours.commands import OURS
 from bench.peers.catalogue import ON_POSTGRES
-from bench.scenario import Contender, Figures, Goal, Run, Scenario, Side, figure, ratio, ratio_to_best
+from bench.scenario import Contender, Goal, Scenario, Side, figure, ratio, ratio_to_best
 
 RATE = "jobs/s"
 TWO = ", 2 processes"
@@ -16,13 +17,7 @@ PEERS_TWO = tuple(name + TWO for name in PEERS)
 DELETING = "minimal engine, rows deleted"
 KEEPING = "minimal engine, rows kept"
 TABLE = "PostgreSQL alone, 500 a commit, rows kept"
-
-
-def drain(run: Run, library: Library, workers: int) -> Figures:
-    """Starts workers on a copy of a database that the library has filled."""
-    jobs = run.size(library.jobs, library.jobs // 5)
-    with filled(run, library, jobs) as full:
-        return drained(full, library, jobs, workers=workers)
+ALONE = Alone("postgres")
 
 
 def _contender(library: Library, workers: int) -> Contender:
@@ -46,9 +41,9 @@ SCENARIO = Scenario(
     contenders=(
         *(_contender(library, 1) for library in LIBRARIES),
         *(_contender(library, 2) for library in LIBRARIES),
-        Contender(name=DELETING, side=Side.LIMIT, run=lambda run: postgres_runs.engine(run, "delete")),
-        Contender(name=KEEPING, side=Side.LIMIT, run=lambda run: postgres_runs.engine(run, "keep")),
-        Contender(name=TABLE, side=Side.LIMIT, run=lambda run: postgres_runs.table(run, "claim", 60_000)),
+        Contender(name=DELETING, side=Side.LIMIT, run=lambda run: ALONE.engine(run, "delete")),
+        Contender(name=KEEPING, side=Side.LIMIT, run=lambda run: ALONE.engine(run, "keep")),
+        Contender(name=TABLE, side=Side.LIMIT, run=lambda run: ALONE.table(run, "claim", 60_000)),
     ),
     goals=(
         Goal(

@@ -1,41 +1,21 @@
 """How fast jobs are taken in on PostgreSQL, side by side with peers."""
 
 from bench import postgres
-from bench.library import Library, filled
-from bench.limits import postgres_runs
+from bench.library import Library
+from bench.measures import BULK, CONC, ONE, enqueue
 from bench.ours.commands import OURS
-from bench.processes import BrokenRunError
 from bench.scenario import Contender, Figures, Goal, Run, Scenario, Side, figure, ratio, ratio_to_best
-from bench.scenarios.pg_drain import LIBRARIES, PEERS
+from bench.scenarios.pg_drain import ALONE, LIBRARIES, PEERS
 
-ONE, CONC, BULK = "one at a time", "16 producers", "1,000 a call"
-COMMANDS = {ONE: "one", CONC: "conc", BULK: "bulk"}
-WARM = {ONE: 1, CONC: 1, BULK: 0}
 TABLE = "PostgreSQL alone"
-
-
-def enqueue(run: Run, library: Library) -> Figures:
-    """All ways in turn, each on a database of its own; afterwards every job must be there."""
-    ways = [ONE, CONC, BULK] if library.bulk else [ONE, CONC]
-    return {way: _rate(run, library, way) for way in ways}
-
-
-def _rate(run: Run, library: Library, way: str) -> float:
-    few = run.size(library.calls, library.calls // 4)
-    count = {ONE: few, CONC: 2 * few, BULK: run.size(30_000, 10_000)}[way]
-    with filled(run, library, 0) as empty:
-        rate = library.produce(empty, COMMANDS[way], count)["jobs/s"]
-        if (waiting := library.left(empty)) != count + WARM[way]:
-            raise BrokenRunError(f"{way}: {waiting} jobs wait, not {count + WARM[way]}")
-    return rate
 
 
 def table(run: Run) -> Figures:
     """PostgreSQL without any library."""
     return {
-        ONE: postgres_runs.table(run, "one", 6_000)["jobs/s"],
-        CONC: postgres_runs.table(run, "conc", 20_000)["jobs/s"],
-        BULK: postgres_runs.table(run, "bulk", 200_000)["jobs/s"],
+        ONE: ALONE.table(run, "one", 6_000)["jobs/s"],
+        CONC: ALONE.table(run, "conc", 20_000)["jobs/s"],
+        BULK: ALONE.table(run, "bulk", 200_000)["jobs/s"],
     }
 
 

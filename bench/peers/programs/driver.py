@@ -9,9 +9,11 @@ import random
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from bench import probe
 
@@ -22,11 +24,22 @@ CHUNK = 1_000
 @dataclass(frozen=True)
 class Producer:
     """How a peer enqueues: one no-op job with the payload ``{"n": n}``, a job that tells how late it is, and
-    a list of no-op jobs in one call if the library has such a call."""
+    a list of no-op jobs in one call if the library has such a call. One that blocks has ``plain`` as well,
+    for threads."""
 
     one: Callable[[int], Awaitable[object]]
     stamp: Callable[[float], Awaitable[object]]
     many: Callable[[Sequence[int]], Awaitable[object]] | None = None
+    plain: Callable[[int], object] | None = None
+
+
+def blocking(
+    one: Callable[[int], object],
+    stamp: Callable[[float], object],
+    many: Callable[[Sequence[int]], object] | None = None,
+) -> Producer:
+    """A producer of a library that knows no event loop."""
+    return Producer(one=_awaitable(one), stamp=_awaitable(stamp), many=many and _awaitable(many), plain=one)
 
 
 async def one(producer: Producer, count: int) -> dict[str, float]:
@@ -39,7 +52,7 @@ async def one(producer: Producer, count: int) -> dict[str, float]:
 
 
 async def conc(producer: Producer, count: int) -> dict[str, float]:
-    """Sixteen producers on one event loop, each one job after the other."""
+    """Sixteen producers on one event loop, or threads, each one job after the other."""
     await producer.one(-1)
     return {"jobs/s": await _at_once(producer, count)}
 
@@ -57,6 +70,10 @@ async def fill(producer: Producer, count: int) -> dict[str, float]:
     """The fastest way there is."""
     if producer.many is not None:
         return await bulk(producer, count)
+    if producer.plain is not None:
+        for number in range(count):
+            producer.plain(number)
+        return {}
     return {"jobs/s": await _at_once(producer, count)}
 
 
@@ -77,6 +94,8 @@ async def lat(producer: Producer, count: int) -> dict[str, float]:
 
 
 async def _at_once(producer: Producer, count: int) -> float:
+    if producer.plain is not None:
+        return await asyncio.to_thread(_in_threads, producer.plain, count)
     numbers = iter(range(count))
 
     async def produce() -> None:
@@ -88,14 +107,45 @@ async def _at_once(producer: Producer, count: int) -> float:
     return count / (time.monotonic() - start)
 
 
+def _in_threads(one: Callable[[int], object], count: int) -> float:
+    numbers = iter(range(count))
+
+    def produce() -> None:
+        for number in numbers:
+            one(number)
+
+    start = time.monotonic()
+    with ThreadPoolExecutor(PRODUCERS) as threads:
+        those = [threads.submit(produce) for _ in range(PRODUCERS)]
+    for one_of_them in those:
+        one_of_them.result()
+    return count / (time.monotonic() - start)
+
+
+def _awaitable(call):  # noqa: ANN001, ANN202 - the same arguments, whatever they are
+    async def called(argument: object) -> None:
+        call(argument)
+
+    return called
+
+
+async def nothing() -> None:
+    """What a library without a schema prepares."""
+
+
+def become(module: str, *arguments: str) -> NoReturn:
+    """Goes on as the library's own worker command, in this environment."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+
+
 COMMANDS = {"fill": fill, "one": one, "conc": conc, "bulk": bulk, "lat": lat}
 
 
 def main(
     *,
-    prepare: Callable[[], Awaitable[object]],
     opened: Callable[[], AbstractAsyncContextManager[Producer]],
     work: Callable[[], Awaitable[object]],
+    prepare: Callable[[], Awaitable[object]] = nothing,
 ) -> None:
     """Does what the arguments say."""
     what, count = sys.argv[1], int(sys.argv[2])
