@@ -31,6 +31,8 @@ COMMANDS: Final = {
     "events": ("headrace.cli.events:events", "Show what happened to jobs, or follow along."),
     "audit": ("headrace.cli.audit:audit", "List who did what, newest first."),
     "migrate": ("headrace.cli.migrate:migrate", "Make the store's tables, or bring them up to date."),
+    "move": ("headrace.cli.move:move", "Move all jobs and settings to another store, and compare both."),
+    "import-bullmq": ("headrace.cli.import_bullmq:import_bullmq", "Take in the waiting jobs of BullMQ."),
     "doctor": ("headrace.cli.doctor:doctor", "Show settings, the store's health and what needs looking at."),
     "demo": ("headrace.cli.demo:demo", "Run jobs through every part of the system and explain them."),
 }

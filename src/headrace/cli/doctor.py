@@ -162,6 +162,7 @@ def versions() -> dict[str, Json]:
         "python": platform.python_version(),
         "apsw": version("apsw"),
         "asyncpg": _version_if_there("asyncpg"),
+        "redis": _version_if_there("redis"),
         "pydantic": version("pydantic"),
         "system": platform.platform(),
     }

@@ -25,6 +25,7 @@ EXTRAS: Final = {
     "aiosmtplib": "email",
     "standardwebhooks": "webhook",
     "cryptography": "crypto",
+    "redis": "redis",
 }
 
 

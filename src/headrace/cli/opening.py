@@ -115,7 +115,7 @@ async def what_is_missing(url: str) -> str | None:
         plan = await store.migration_plan()
     finally:
         await store.close()
-    return "the store has not the tables of this version: run `headrace migrate`" if plan else None
+    return "the store is not set up for this version: run `headrace migrate`" if plan else None
 
 
 def sqlite_file(url: str) -> Path | None:

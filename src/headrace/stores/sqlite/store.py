@@ -30,6 +30,7 @@ from headrace.stores.sqlite import (
     stepping,
     workers,
 )
+from headrace.stores.sqlite.adopting import AdoptsJobs
 from headrace.stores.sqlite.applying import Application
 from headrace.stores.sqlite.chunking import ChunkClaim
 from headrace.stores.sqlite.claiming import Claim
@@ -74,7 +75,9 @@ async def open_sqlite(url: str) -> "SqliteStore":
     return SqliteStore(await asyncio.to_thread(Database, location))
 
 
-class SqliteStore(KeepsLanes, KeepsDeadLetters, LooksAtQueues, KeepsEvents, KeepsFlows, TellsStanding):
+class SqliteStore(
+    AdoptsJobs, KeepsLanes, KeepsDeadLetters, LooksAtQueues, KeepsEvents, KeepsFlows, TellsStanding
+):
     """Keeps ``headrace.stores.protocol.Store``."""
 
     def __init__(self, database: Database) -> None:
