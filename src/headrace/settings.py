@@ -69,6 +69,11 @@ class Settings:
         return {**os.environ, **told}
 
 
+def redis_environment() -> Mapping[str, str]:
+    """What the environment says of a Redis server, for URLs that name none: REDIS_HOST and its like."""
+    return {name: value for name, value in os.environ.items() if name.startswith("REDIS_")}
+
+
 def checked_lease(seconds: float, name: str) -> float:
     """The length of a lease. Raises InvalidInput, which names the setting, for one that makes no sense."""
     from headrace.errors import InvalidInput  # noqa: PLC0415

@@ -47,12 +47,13 @@ class KnownLimits:
 
     def learn(self, namespace: str, text: str | None, revision: int) -> Known:
         """Keeps what the register holds now; revision 0 if there is none."""
-        known = _known(limits_of(text, revision))
+        known = known_of(limits_of(text, revision))
         self._known[namespace] = known
         return known
 
 
-def _known(limits: Limits) -> Known:
+def known_of(limits: Limits) -> Known:
+    """The definitions, with what follows from their names."""
     names = [name for name, limit in limits.defined.items() if limit.limits]
     return Known(
         limits=limits,

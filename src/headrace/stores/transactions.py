@@ -2,7 +2,7 @@
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
 from typing import Any, Final
@@ -29,6 +29,8 @@ class Library(Enum):
     DJANGO = auto()
     PSYCOPG = auto()
     PSYCOPG_ASYNC = auto()
+    REDIS = auto()
+    REDIS_ASYNC = auto()
     SQLALCHEMY = auto()
     SQLALCHEMY_ASYNC = auto()
     SQLALCHEMY_SESSION = auto()
@@ -44,8 +46,11 @@ _KNOWN: Final = {
     ("django", "BaseDatabaseWrapper"): Library.DJANGO,
     ("django", "ConnectionProxy"): Library.DJANGO,
     ("headrace", "TransactionConnection"): Library.OURS,
+    ("headrace", "TransactionPipeline"): Library.OURS,
     ("psycopg", "Connection"): Library.PSYCOPG,
     ("psycopg", "AsyncConnection"): Library.PSYCOPG_ASYNC,
+    ("redis", "Pipeline"): Library.REDIS,
+    ("redis.asyncio.client", "Pipeline"): Library.REDIS_ASYNC,
     ("sqlalchemy", "Connection"): Library.SQLALCHEMY,
     ("sqlalchemy", "AsyncConnection"): Library.SQLALCHEMY_ASYNC,
     ("sqlalchemy", "Session"): Library.SQLALCHEMY_SESSION,
@@ -66,9 +71,10 @@ SECOND_LIBRARY: Final = (
 def library_of(connection: object) -> Library:
     """Whose a connection is, by the names of its classes: no library is imported for it."""
     for kind in type(connection).__mro__:
-        found = _KNOWN.get((kind.__module__.partition(".")[0], kind.__name__))
-        if found is not None:
-            return found
+        for module in (kind.__module__, kind.__module__.partition(".")[0]):
+            found = _KNOWN.get((module, kind.__name__))
+            if found is not None:
+                return found
     return Library.UNKNOWN
 
 
@@ -104,10 +110,19 @@ def require_plain(work: Work) -> None:
         )
 
 
-def require_async(work: Work) -> None:
+def require_async(work: Work, store: str = "PostgreSQL") -> None:
     """Raises MisuseError for a plain function. A lambda is judged by what it returns."""
     if not (_is_async(work) or getattr(work, "__name__", "") == "<lambda>"):
-        raise MisuseError("on PostgreSQL the function of a transaction is async: async def fn(connection)")
+        raise MisuseError(f"on {store} the function of a transaction is async: async def fn(connection)")
+
+
+async def worked(work: Work, connection: object, store: str) -> object:
+    """What an async function returns. Raises MisuseError for one that only seemed to be one."""
+    awaited = work(connection)
+    if not inspect.isawaitable(awaited):
+        raise MisuseError(f"on {store} the function of a transaction returns something to await")
+    under_way: Awaitable[object] = awaited
+    return await under_way
 
 
 def _is_async(work: Work) -> bool:

@@ -12,11 +12,11 @@ from typing import Any
 
 import asyncpg
 
+from headrace.stores.listening import Heartbeat
+from headrace.stores.postgres.channel import NotifyChannel, channel_of
 from headrace.stores.postgres.database import Database
-from headrace.stores.postgres.listening import Heartbeat
 from headrace.stores.postgres.location import parse
-from headrace.stores.postgres.notice import channel_of
-from headrace.stores.postgres.waking import Wakeups
+from headrace.stores.waking import Wakeups
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMESPACE = "default"
@@ -31,7 +31,7 @@ QUICK = Heartbeat(every=0.02, answer_within=0.2)
 @asynccontextmanager
 async def wakeups(url: str, **how: Any) -> AsyncGenerator[Wakeups]:
     database = Database(parse(url))
-    made = Wakeups(database, **how)
+    made = Wakeups(NotifyChannel(database), **how)
     try:
         yield made
     finally:

@@ -10,7 +10,7 @@ import pytest
 from headrace.errors import InvalidInput, StoreUnavailable, StoreUnusable
 from headrace.stores.open import open_store
 from headrace.stores.postgres.location import Location, Pooler, parse
-from headrace.stores.postgres.server import Host
+from headrace.stores.urls import Host
 from tests.servers.ports import free_port
 from tests.stores.postgres.conftest import database_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.stores.postgres.notice import MOST_BYTES, Notice, read, written
+from headrace.stores.notice import MOST_BYTES, Notice, read, written
 from tests.stores.postgres.hearing import NAMESPACE
 
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from headrace.stores.coalescing import Coalescer
+from headrace.stores.notice import read
 from headrace.stores.open import open_store
-from headrace.stores.postgres.coalescing import Coalescer
-from headrace.stores.postgres.notice import read
 from tests.builders import a_job, claim, enqueue
 from tests.stores.postgres.hearing import (
     AT_ONCE_MS,

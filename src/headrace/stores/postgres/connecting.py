@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import asyncpg
 
 from headrace.stores.postgres.location import Location, Pooler
-from headrace.stores.postgres.server import Host
+from headrace.stores.urls import Host
 
 _connect: Final[Any] = cast("Any", asyncpg).connect  # the driver has no types
 _errors = asyncpg.exceptions

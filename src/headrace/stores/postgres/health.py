@@ -8,8 +8,8 @@ from headrace.errors import StoreUnavailable, StoreUnusable
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.schema import newest
 from headrace.stores.postgres.session import Session
-from headrace.stores.postgres.waking import Wakeups
 from headrace.stores.values import Health, Tier
+from headrace.stores.waking import Wakeups
 
 OLD_SECONDS: Final = 300
 """From this age on, a transaction of anybody's that keeps the vacuum from its work is worth a warning."""

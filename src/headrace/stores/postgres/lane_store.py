@@ -9,8 +9,8 @@ from headrace.stores.postgres import lanes
 from headrace.stores.postgres.claiming import Claims
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.session import Session
-from headrace.stores.postgres.waking import Wakeups
 from headrace.stores.sweeping import START, brought_back, sweep
+from headrace.stores.waking import Wakeups
 
 
 class KeepsLanes:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from headrace.errors import InvalidInput
-from headrace.stores.postgres.server import OUR_OPTIONS, Server, number, server_at, split_options
+from headrace.stores.postgres.server import OUR_OPTIONS, Server, server_at, split_options
 from headrace.stores.postgres.statements import DEFAULT_SCHEMA
+from headrace.stores.urls import flag, invalid, number
 
 _IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 _MAX_POOL: Final = 100
@@ -60,7 +60,7 @@ def parse(url: str) -> Location:
         schema=_schema(own.get("schema", DEFAULT_SCHEMA)),
         pooler=pooler,
         listen=_listen(own["listen"]) if "listen" in own else server if pooler is Pooler.NONE else None,
-        notify=_flag(own.get("notify", "on")),
+        notify=flag(own.get("notify", "on"), "notify"),
         pool=round(number(own.get("pool", "5"), "pool", 2, _MAX_POOL)),
         timeout=number(own.get("timeout", "30"), "timeout", 1, _MAX_TIMEOUT),
     )
@@ -72,7 +72,7 @@ def _schema(name: str) -> str:
             f"schema={name!r}: use up to 48 lower-case letters, digits and _,"
             " not beginning with a digit or with pg_"
         )
-        raise InvalidInput(msg, field="url")
+        raise invalid(msg)
     return name
 
 
@@ -81,21 +81,10 @@ def _pooler(word: str) -> Pooler:
         return Pooler(word.lower())
     except ValueError as error:
         msg = f"pooler={word!r} is neither none nor transaction"
-        raise InvalidInput(msg, field="url") from error
+        raise invalid(msg) from error
 
 
 def _listen(url: str) -> Server | None:
     if url.lower() == "off":
         return None
     return server_at(*split_options(url))
-
-
-def _flag(word: str) -> bool:
-    match word.lower():
-        case "on" | "true" | "1" | "yes":
-            return True
-        case "off" | "false" | "0" | "no":
-            return False
-        case _:
-            msg = f"notify={word!r} is neither on nor off"
-            raise InvalidInput(msg, field="url")

@@ -71,8 +71,23 @@ def claimed_of(row: Row, *, namespace: str, worker: str, now: int, lease_until: 
             seq=seq, fence=fence, revision=revision,
         )  # fmt: skip
     (
-        unique_key, lock_after_claim, batch_id, backoff, lane, parent_id, tags, progress, checkpoint,
-        slot_key, isolation, generation, starts, failures, crashes, releases, snoozes,
+        unique_key,
+        lock_after_claim,
+        batch_id,
+        backoff,
+        lane,
+        parent_id,
+        tags,
+        progress,
+        checkpoint,
+        slot_key,
+        isolation,
+        generation,
+        starts,
+        failures,
+        crashes,
+        releases,
+        snoozes,
     ) = json.loads(rest)
     return Job(
         facts=Facts(

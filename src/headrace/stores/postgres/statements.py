@@ -13,6 +13,7 @@ DEFAULT_SCHEMA: Final = "headrace"
 _SCHEMA: Final = re.compile(r"\bheadrace\.")
 _NUMBER: Final = re.compile(r"(\d{4})_\w+\.sql")
 _FILES: Final = (
+    "adopting",
     "batches",
     "chunks",
     "claim",

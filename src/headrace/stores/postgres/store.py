@@ -30,8 +30,10 @@ from headrace.stores.postgres import (
     tallying,
     workers,
 )
+from headrace.stores.postgres.adopting import AdoptsJobs
 from headrace.stores.postgres.applying import Application
 from headrace.stores.postgres.callers import Callers
+from headrace.stores.postgres.channel import NotifyChannel
 from headrace.stores.postgres.claiming import Claims
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.dead import KeepsDeadLetters
@@ -47,7 +49,6 @@ from headrace.stores.postgres.renewing import open_renewer
 from headrace.stores.postgres.session import Session
 from headrace.stores.postgres.standing import TellsStanding
 from headrace.stores.postgres.transacting import Transactor
-from headrace.stores.postgres.waking import Wakeups
 from headrace.stores.protocol import Caller, Renewer
 from headrace.stores.transactions import Decide, Work
 from headrace.stores.values import (
@@ -68,6 +69,7 @@ from headrace.stores.values import (
     Tally,
     WorkerHello,
 )
+from headrace.stores.waking import Wakeups
 
 
 async def open_postgres(url: str) -> "PostgresStore":
@@ -75,12 +77,14 @@ async def open_postgres(url: str) -> "PostgresStore":
     return PostgresStore(parse(url))
 
 
-class PostgresStore(KeepsLanes, KeepsDeadLetters, LooksAtQueues, KeepsEvents, KeepsFlows, TellsStanding):
+class PostgresStore(
+    AdoptsJobs, KeepsLanes, KeepsDeadLetters, LooksAtQueues, KeepsEvents, KeepsFlows, TellsStanding
+):
     """Keeps ``headrace.stores.protocol.Store``."""
 
     def __init__(self, location: Location) -> None:
         self._database = Database(location)
-        self._wakeups = Wakeups(self._database)
+        self._wakeups = Wakeups(NotifyChannel(self._database))
         self._openings = Openings(self._wakeups.remind)
         self._claims = Claims(self._database, self._openings)
         self._gatherer = Gatherer(self._database)

@@ -5,8 +5,7 @@ The row of a job is touched by the last statement before the commit: until then 
 """
 
 import asyncio
-import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -31,6 +30,7 @@ from headrace.stores.transactions import (
     changes_too_fast,
     require_async,
     settled,
+    worked,
 )
 
 _ALL_ITS_TIME: Final = 0
@@ -60,7 +60,7 @@ class Transactor:
         async with self._turn(), self._transaction() as opened:
             guard = TransactionConnection(opened.connection)
             try:
-                value = await _worked(work, guard)
+                value = await worked(work, guard, "PostgreSQL")
             finally:
                 guard.close_guard()
             back = await self._last(opened, decide, value)
@@ -162,14 +162,6 @@ class _Connected:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._holding.__aexit__(kind, error, trace)
-
-
-async def _worked(work: Work, guard: TransactionConnection) -> object:
-    awaited = work(guard)
-    if not inspect.isawaitable(awaited):
-        raise MisuseError("on PostgreSQL the function of a transaction returns something to await")
-    under_way: Awaitable[object] = awaited
-    return await under_way
 
 
 async def _settle(session: Session, decide: Decide, value: object) -> None:

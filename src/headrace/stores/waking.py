@@ -2,28 +2,28 @@
 
 from uuid import uuid4
 
+from headrace.stores.channel import Channel
 from headrace.stores.hints import Hints
-from headrace.stores.postgres.database import Database
-from headrace.stores.postgres.listening import Heartbeat, Listener
-from headrace.stores.postgres.notice import Notice
-from headrace.stores.postgres.notifying import Notifier, Timing
+from headrace.stores.listening import Heartbeat, Listener
+from headrace.stores.notice import Notice
+from headrace.stores.notifying import Notifier, Timing
 
 
 class Wakeups:
-    """Gives hints to this process at once, and to others through the database.
+    """Gives hints to this process at once, and to others through the server.
 
     Hints may be lost (C47). Usable from all event loops of the process.
     """
 
     def __init__(
-        self, database: Database, *, timing: Timing | None = None, heartbeat: Heartbeat | None = None
+        self, channel: Channel, *, timing: Timing | None = None, heartbeat: Heartbeat | None = None
     ) -> None:
-        self._database = database
+        self._channel = channel
         self._hints = Hints(_nothing)
         sender = uuid4().hex
-        self._notifier = Notifier(database, sender, timing)
+        self._notifier = Notifier(channel, sender, timing)
         self._listener = Listener(
-            database, sender, self._give, self._hints.give_known, heartbeat or Heartbeat()
+            channel, sender, self._give, self._hints.give_known, heartbeat or Heartbeat()
         )
 
     @property
@@ -42,7 +42,7 @@ class Wakeups:
 
     async def woken(self, namespace: str, queues: frozenset[str] | None, timeout_ms: int) -> bool:
         """Waits for a hint about one of these queues (None: any), or for the time-out; True if hinted."""
-        self._database.line()  # refuses a closed store, and one carried over a fork
+        self._channel.refuse_closed()
         self._listener.begin()
         return await self._hints.wait(namespace, queues, timeout_ms)
 
@@ -51,7 +51,7 @@ class Wakeups:
 
         Begins to listen, if nobody has had to wait yet, to see whether it works.
         """
-        reason = self._listener.why_not
+        reason = self._channel.why_deaf
         if reason is None:
             self._listener.begin()
             await self._listener.settled()

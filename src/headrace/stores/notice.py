@@ -5,10 +5,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
-from headrace.stores.postgres.coalescing import Place
+from headrace.stores.coalescing import Place
 
 MOST_BYTES: Final = 7_999
-"""The longest payload that PostgreSQL carries."""
+"""The longest payload that every server carries: PostgreSQL carries no longer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +21,6 @@ class Notice:
     sender: str
     places: AbstractSet[Place] | None = None
     beat: int | None = None
-
-
-def channel_of(schema: str) -> str:
-    """The channel of a schema's processes."""
-    return f"headrace_{schema}"
 
 
 def written(notice: Notice) -> str:

@@ -8,27 +8,27 @@ from logging import INFO, WARNING
 
 
 class Noted:
-    """Keeps the latest trouble for whoever asks, and tells the log when it begins and when it is over."""
+    """Keeps the latest trouble for whoever asks, and tells a logger when it begins and when it is over."""
 
-    def __init__(self, event: str) -> None:
+    def __init__(self, event: str, logger: str) -> None:
         self._event = event
+        self._logger = logger
         self.latest: str | None = None
 
     def note(self, error: BaseException) -> None:
         """There is trouble."""
         known, self.latest = self.latest, str(error) or type(error).__name__
         if known is None:
-            _tell(WARNING, self._event, error=self.latest)
+            self._tell(WARNING, self._event, error=self.latest)
 
     def clear(self) -> None:
         """It works, or works again."""
         if self.latest is not None:
             self.latest = None
-            _tell(INFO, f"{self._event}_over")
+            self._tell(INFO, f"{self._event}_over")
 
+    def _tell(self, level: int, event: str, **fields: str) -> None:
+        import structlog  # noqa: PLC0415 - without trouble nobody needs it
 
-def _tell(level: int, event: str, **fields: str) -> None:
-    import structlog  # noqa: PLC0415 - without trouble nobody needs it
-
-    if structlog.is_configured():
-        structlog.get_logger("headrace.postgres").log(level, event, **fields)
+        if structlog.is_configured():
+            structlog.get_logger(self._logger).log(level, event, **fields)

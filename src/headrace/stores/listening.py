@@ -11,18 +11,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from headrace.core.backoff import Backoff, Jitter
 from headrace.errors import StoreUnavailable
-from headrace.stores.postgres.connecting import open_for
-from headrace.stores.postgres.database import Database
-from headrace.stores.postgres.faults import translated
-from headrace.stores.postgres.location import Pooler
-from headrace.stores.postgres.noted import Noted
-from headrace.stores.postgres.notice import Notice, channel_of, read, written
+from headrace.stores.channel import Channel, Ear
+from headrace.stores.noted import Noted
+from headrace.stores.notice import Notice, read, written
 
 CLOSE_WITHIN: Final = 5.0
 SETTLE_WITHIN: Final = 2.0
@@ -45,16 +41,14 @@ class Listener:
 
     def __init__(
         self,
-        database: Database,
+        channel: Channel,
         sender: str,
         on_notice: Callable[[Notice], None],
         on_deaf: Callable[[], None],
         heartbeat: Heartbeat,
     ) -> None:
-        self.trouble: Final = Noted("wakeups_not_heard")
-        self._location = database.location
-        self._statements = database.statements
-        self._channel = channel_of(database.location.schema)
+        self.trouble: Final = Noted("wakeups_not_heard", channel.logger)
+        self._channel = channel
         self._sender = sender
         self._on_notice = on_notice
         self._on_deaf = on_deaf
@@ -75,20 +69,9 @@ class Listener:
         task = self._task
         return self._heard and task is not None and task.get_loop().is_running()
 
-    @property
-    def why_not(self) -> str | None:
-        """Why nobody listens, if that was settled from the start."""
-        if not self._location.notify:
-            return "notify=off"
-        if self._location.listen is not None:
-            return None
-        if self._location.pooler is Pooler.NONE:
-            return "listen=off"
-        return "a pooler forgets who listens, and no listen= names the server itself"
-
     def begin(self) -> None:
         """Listens in the running loop, unless some loop does already."""
-        if self._listens_somewhere() or self.why_not:
+        if self._listens_somewhere() or self._channel.why_deaf:
             return
         with self._lock:
             if self._closed or self._listens_somewhere():
@@ -136,50 +119,37 @@ class Listener:
             except Exception as error:  # boundary: polling goes on, whatever is wrong with the listening
                 failures = 1 if self._heard else failures + 1
                 self._heard = False
-                self.trouble.note(translated(error, self._location.name, sent=False))
+                self.trouble.note(self._channel.translated(error))
                 self._settle()
             await asyncio.sleep(_RETRY.delay_ms(failures, self._rng) / 1000)
 
     async def _listen(self) -> None:
         """Listens until something is wrong with the connection, and raises it."""
-        server = self._location.listen or self._location.server
-        place = replace(self._location, server=server, pooler=Pooler.NONE)
-        async with open_for(place) as connection:
-            lost = asyncio.Event()
-            connection.add_termination_listener(partial(_set, lost))
-            await connection.add_listener(self._channel, self._hear)
-            await self._beat(connection)
+        async with self._channel.listen(self._hear) as ear:
+            await self._beat(ear)
             self._heard = True
             self.trouble.clear()
             self._settle()
             self._on_deaf()
-            while not await _set_within(lost, self._heartbeat.every):
-                await self._beat(connection)
+            while not await _set_within(ear.lost, self._heartbeat.every):
+                await self._beat(ear)
         msg = "the server closed the connection that listens"
         raise StoreUnavailable(msg)
 
-    async def _beat(self, connection: Any) -> None:  # noqa: ANN401 - the driver has no types
+    async def _beat(self, ear: Ear) -> None:
         """Raises if a word to oneself does not arrive over this very connection."""
         self._beats += 1
-        payload = written(Notice(sender=self._sender, beat=self._beats))
-        timeout = self._heartbeat.answer_within
-        await connection.fetch(self._statements["notify"], self._channel, payload, timeout=timeout)
-        # what a connection tells itself comes before the answer, and is handed on in the loop's next turn
-        await asyncio.sleep(0)
+        await ear.beat(written(Notice(sender=self._sender, beat=self._beats)), self._heartbeat.answer_within)
         if self._last_beat != self._beats:
             msg = "the connection that listens does not hear itself: is its URL that of a pooler?"
             raise StoreUnavailable(msg)
 
-    def _hear(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
+    def _hear(self, payload: str) -> None:
         notice = read(payload)
         if notice.sender != self._sender:
             self._on_notice(notice)
         elif notice.beat is not None:
             self._last_beat = notice.beat
-
-
-def _set(event: asyncio.Event, _connection: object) -> None:
-    event.set()
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

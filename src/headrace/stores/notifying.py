@@ -1,8 +1,8 @@
 """Tells the other processes where there is work, after the commit and never more often than is of use.
 
-A notification takes a lock on the whole database at its commit, so they are sent by the application, in
-transactions of their own and gathered: never by a trigger, never a row at a time. They are hints: one that
-cannot be sent is dropped, and whoever missed it finds the work by polling.
+They are sent by the application and gathered: never by a trigger, never a row at a time. (In PostgreSQL a
+notification takes a lock on the whole database at its commit.) They are hints: one that cannot be sent is
+dropped, and whoever missed it finds the work by polling.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from headrace.stores.postgres.coalescing import Coalescer, Place
-from headrace.stores.postgres.database import Database
-from headrace.stores.postgres.noted import Noted
-from headrace.stores.postgres.notice import Notice, channel_of, written
+from headrace.stores.channel import Channel
+from headrace.stores.coalescing import Coalescer, Place
+from headrace.stores.noted import Noted
+from headrace.stores.notice import Notice, written
 
 AFTER_TROUBLE: Final = 1.0
 FLUSH_WITHIN: Final = 2.0
@@ -35,12 +35,11 @@ class Timing(Protocol):
 class Notifier:
     """Sends notices from whatever event loop has them. ``timing`` None: that of the loop."""
 
-    def __init__(self, database: Database, sender: str, timing: Timing | None = None) -> None:
-        self.trouble: Final = Noted("wakeup_not_sent")
-        self._database = database
+    def __init__(self, channel: Channel, sender: str, timing: Timing | None = None) -> None:
+        self.trouble: Final = Noted("wakeup_not_sent", channel.logger)
+        self._channel = channel
         self._sender = sender
         self._timing = timing
-        self._channel = channel_of(database.location.schema)
         self._lock = threading.Lock()
         self._gathered = Coalescer()
         self._sending: asyncio.Task[None] | None = None
@@ -50,7 +49,7 @@ class Notifier:
 
     def tell(self, namespace: str, queues: frozenset[str]) -> None:
         """Notes that there is work. Returns at once; without a running loop nobody is told."""
-        if not self._database.location.notify or self._closed:
+        if not self._channel.speaks or self._closed:
             return
         try:
             loop = asyncio.get_running_loop()
@@ -122,7 +121,7 @@ class Notifier:
     async def _send(self, places: frozenset[Place]) -> bool:
         payload = written(Notice(sender=self._sender, places=places))
         try:
-            await self._database.alone(lambda session: session.row("notify", self._channel, payload))
+            await self._channel.say(payload)
         except Exception as error:  # boundary: a hint may be lost, whatever the reason
             self.trouble.note(error)
             return False
