@@ -190,6 +190,7 @@ class App(OpensItsStore, DefinesAlerts, DefinesChunks, DefinesLoops, HearsEvents
         Jobs enqueued inside by ``.using(tx=connection)`` exist if and when it commits. PostgreSQL: ``fn`` is
         async and receives an asyncpg connection. SQLite: ``fn`` is a plain function, receives an apsw
         connection, enqueues with ``enqueue_sync`` and has one second. It may neither commit nor roll back.
+        Redis: ``fn`` is async and receives a redis-py pipeline; it may run again.
 
         Raises what ``fn`` raises, after undoing everything; MisuseError, StoreError.
         """

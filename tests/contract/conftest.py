@@ -8,7 +8,9 @@ import pytest
 
 from headrace.stores.open import open_store
 from headrace.stores.protocol import Store
+from tests.contract.partitioned import applies
 from tests.servers.shared import SHARED
+from tests.servers.shared_valkey import SHARED_VALKEY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +27,31 @@ STORES = (
     Kind(name="sqlite-file", url=lambda folder: f"sqlite:///{folder / 'jobs.db'}"),
     Kind(name="sqlite-memory", url=lambda _: "sqlite://", persistent=False, durable=False),
     Kind(name="postgres", url=SHARED.url, durable=False),  # the tests' server spares itself the disk
+    Kind(name="redis", url=lambda _: SHARED_VALKEY.fresh_url(), durable=False),  # so does this one
+    Kind(name="partitioned", url=lambda _: f"{SHARED_VALKEY.fresh_url()}?partitions=3", durable=False),
 )
 PERSISTENT = tuple(kind for kind in STORES if kind.persistent)
 DURABLE = tuple(kind for kind in STORES if kind.durable)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what partitions do not promise: see ``partitioned.py``."""
+    not_asked = [item for item in items if not _applies(item)]
+    if not_asked:
+        items[:] = [item for item in items if _applies(item)]
+        config.hook.pytest_deselected(items=not_asked)
+
+
+def _applies(item: pytest.Item) -> bool:
+    if item.path.parent != Path(__file__).parent or not isinstance(item, pytest.Function):
+        return True
+    stores = {one.name for one in _kinds_of(item)}
+    return "partitioned" not in stores or applies(item.path.name, item.originalname)
+
+
+def _kinds_of(item: pytest.Function) -> list[Kind]:
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return [one for one in given if isinstance(one, Kind)]
 
 
 @pytest.fixture(params=STORES, ids=lambda kind: kind.name)

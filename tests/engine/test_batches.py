@@ -24,11 +24,13 @@ from headrace.engine.registry import Retry
 from headrace.errors import MisuseError, StoreUnavailable
 from tests.engine.scenes import ONCE, PATIENCE, settings
 from tests.servers.shared import SHARED
+from tests.servers.shared_valkey import SHARED_VALKEY
 
 URLS = {
     "sqlite-file": lambda folder: f"sqlite:///{folder / 'jobs.db'}",
     "sqlite-memory": lambda _: "sqlite://",
     "postgres": SHARED.url,
+    "redis": lambda _: SHARED_VALKEY.fresh_url(),
 }
 
 

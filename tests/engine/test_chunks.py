@@ -19,11 +19,13 @@ from headrace.errors import MisuseError
 from tests.builders import a_job, a_pending
 from tests.engine.scenes import PATIENCE, settings
 from tests.servers.shared import SHARED
+from tests.servers.shared_valkey import SHARED_VALKEY
 
 URLS = {
     "sqlite-file": lambda folder: f"sqlite:///{folder / 'jobs.db'}",
     "sqlite-memory": lambda _: "sqlite://",
     "postgres": SHARED.url,
+    "redis": lambda _: SHARED_VALKEY.fresh_url(),
 }
 
 

@@ -27,11 +27,13 @@ from headrace.engine.limiting import OrderBy, Rate, Slots
 from headrace.engine.work import Claim, LocalWork, WorkerHello
 from tests.engine.scenes import PATIENCE, settings
 from tests.servers.shared import SHARED
+from tests.servers.shared_valkey import SHARED_VALKEY
 
 URLS = {
     "sqlite-file": lambda folder: f"sqlite:///{folder / 'jobs.db'}",
     "sqlite-memory": lambda _: "sqlite://",
     "postgres": SHARED.url,
+    "redis": lambda _: SHARED_VALKEY.fresh_url(),
 }
 WORKER = "worker-1"
 

@@ -138,11 +138,11 @@ async def test_jobs_of_a_transaction_are_put_in_line_once_they_are_there(app: Ap
     def on_sqlite(connection):
         send.using(tx=connection).enqueue_sync(1, "b")
 
-    async def on_postgres(connection):
+    async def on_a_server(connection):
         await send.using(tx=connection).enqueue(1, "b")
 
-    postgres = app.settings.url.startswith("postgres")
-    await app.transaction(on_postgres if postgres else on_sqlite)  # type: ignore[arg-type]
+    waits = not app.settings.url.startswith("sqlite")
+    await app.transaction(on_a_server if waits else on_sqlite)  # type: ignore[arg-type]
     opened = await app.open()
     await PutInLine(opened.store, opened.clock).run_once()
 

@@ -26,11 +26,13 @@ from headrace.core.filters import Page as JobsPage
 from tests.engine import flow_app
 from tests.engine.scenes import ONCE, PATIENCE, settings
 from tests.servers.shared import SHARED
+from tests.servers.shared_valkey import SHARED_VALKEY
 
 URLS = {
     "sqlite-file": lambda folder: f"sqlite:///{folder / 'jobs.db'}",
     "sqlite-memory": lambda _: "sqlite://",
     "postgres": SHARED.url,
+    "redis": lambda _: SHARED_VALKEY.fresh_url(),
 }
 NOT_THERE = "01a205d5-9542-7550-8fc2-aae8ae5a79ff"
 

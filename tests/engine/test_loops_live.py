@@ -20,7 +20,7 @@ AT_ONCE = {"cooldown": 0.0}
 @pytest.fixture(params=STORES, ids=lambda kind: kind.name)
 async def program(request: pytest.FixtureRequest, tmp_path) -> AsyncIterator[Program]:
     async with App(request.param.url(tmp_path), settings=Settings()) as app:
-        one = Program(app, waits=request.param.name == "postgres")
+        one = Program.on(request.param.name, app)
         await one.make_ledger()
         yield one
     app.portal.close()
@@ -42,7 +42,7 @@ def draining(program: Program, done: list[str]) -> dict[str, Any]:
     async def process(batch: list[str]) -> None:
         async def body(tx: Inside) -> None:
             for what in batch:
-                await tx.sql(f"delete from ledger where what = '{what}'")
+                await tx.forget(what)
 
         await program.transaction(body)
         done.extend(batch)

@@ -287,14 +287,14 @@ async def test_transaction_of_the_program_is_refused_where_no_room_is_left(app: 
         except QueueFull as error:
             refused.append(error.queue)
 
-    async def on_postgres(connection):
+    async def on_a_server(connection):
         try:
             await send.using(tx=connection).enqueue(2)
         except QueueFull as error:
             refused.append(error.queue)
 
-    postgres = app.settings.url.startswith("postgres")
-    await app.transaction(on_postgres if postgres else on_sqlite)  # type: ignore[arg-type]
+    waits = not app.settings.url.startswith("sqlite")
+    await app.transaction(on_a_server if waits else on_sqlite)  # type: ignore[arg-type]
 
     assert refused == ["default"]
     assert len(await waiting(app)) == 1

@@ -18,15 +18,17 @@ from headrace import (
 from headrace.errors import MisuseError
 from headrace.stores.values import InsertKind
 from tests.contract.conftest import STORES
-from tests.engine.transacting import Inside, Program
+from tests.engine.transacting import SQL_STORES, Inside, Program
 
 PATIENCE = 60
+
+on_sql = pytest.mark.parametrize("program", SQL_STORES, ids=lambda kind: kind.name, indirect=True)
 
 
 @pytest.fixture(params=STORES, ids=lambda kind: kind.name)
 async def program(request: pytest.FixtureRequest, tmp_path) -> AsyncIterator[Program]:
     async with App(request.param.url(tmp_path), settings=Settings()) as app:
-        one = Program(app, waits=request.param.name == "postgres")
+        one = Program.on(request.param.name, app)
         await one.make_ledger()
         yield one
     app.portal.close()
@@ -78,6 +80,7 @@ async def test_undone_job_was_never_there(program, add):
     assert (await program.ledger(), await count(program)) == ([], 0)
 
 
+@on_sql
 async def test_job_of_an_undone_savepoint_is_not_there_and_the_others_are(program, add):
     async def body(tx: Inside):
         await tx.enqueue(add, 1)
@@ -228,6 +231,7 @@ async def test_many_jobs_at_once_in_one_transaction(program, add):
     assert (await (await program.app.operations()).stats()).count(State.PENDING) == 300
 
 
+@on_sql
 @pytest.mark.parametrize("end", ["commit", "rollback", "begin", "end; select 1", "/* now */ Commit -- it"])
 async def test_function_may_not_end_the_transaction(program, add, end: str):
     async def body(tx: Inside):
@@ -241,6 +245,7 @@ async def test_function_may_not_end_the_transaction(program, add, end: str):
     assert (await program.ledger(), await count(program)) == (["one"], 1)
 
 
+@on_sql
 async def test_words_that_end_transactions_are_harmless_in_texts_and_names(program):
     async def body(tx: Inside):
         await tx.sql('create table "commit" ("end" text)')
@@ -250,6 +255,7 @@ async def test_words_that_end_transactions_are_harmless_in_texts_and_names(progr
     assert await program.transaction(body) == [("it's over; rollback",)]
 
 
+@on_sql
 async def test_connection_is_good_only_inside_the_function(program, add):
     kept = []
 
@@ -301,6 +307,7 @@ async def test_request_carries_no_transaction_and_foreign_things_are_refused(pro
         add.using(tx=object()).enqueue_sync(1)
 
 
+@on_sql
 async def test_failed_statement_that_is_swallowed_keeps_nothing_half(program, add):
     async def body(tx: Inside):
         await tx.enqueue(add, 1)

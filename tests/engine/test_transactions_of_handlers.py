@@ -27,7 +27,7 @@ from tests.worker.rig import until
 @pytest.fixture(params=STORES, ids=lambda kind: kind.name)
 async def program(request: pytest.FixtureRequest, tmp_path) -> AsyncIterator[Program]:
     async with App(request.param.url(tmp_path), settings=Settings()) as app:
-        one = Program(app, waits=request.param.name == "postgres")
+        one = Program.on(request.param.name, app)
         await one.make_ledger()
         yield one
     app.portal.close()

@@ -32,6 +32,7 @@ from headrace.stores.protocol import ClaimRequest, NewJob, Stale, Store
 from tests.builders import LEASE, NAMESPACE, NOW, SECOND, a_failure, a_job, decided, reported
 from tests.contract.gated import GPU, account, define, slots, user, wishing
 from tests.servers.shared import SHARED
+from tests.servers.shared_valkey import SHARED_VALKEY
 
 T = TypeVar("T")
 
@@ -265,7 +266,23 @@ class PostgresMachine(LaneMachine):
         return SHARED.url(self.folder)
 
 
-MACHINES = {"sqlite-memory": LaneMachine, "sqlite-file": FileMachine, "postgres": PostgresMachine}
+class RedisMachine(LaneMachine):
+    """The same, on Redis or Valkey."""
+
+    def database(self) -> str:
+        return SHARED_VALKEY.fresh_url()
+
+    def teardown(self) -> None:
+        super().teardown()
+        SHARED_VALKEY.drop()
+
+
+MACHINES = {
+    "sqlite-memory": LaneMachine,
+    "sqlite-file": FileMachine,
+    "postgres": PostgresMachine,
+    "redis": RedisMachine,
+}
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "faults"
 PROFILE = settings(
     max_examples=1_000 if LONG else 40,

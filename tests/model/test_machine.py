@@ -54,6 +54,7 @@ from tests.builders import (
 from tests.model.draws import QUEUES, known_types, outcomes, pick, wishes
 from tests.model.model import Model, Refused
 from tests.servers.shared import SHARED
+from tests.servers.shared_valkey import SHARED_VALKEY
 
 T = TypeVar("T")
 
@@ -359,7 +360,23 @@ class PostgresMachine(StoreMachine):
         return SHARED.url(self.folder)
 
 
-MACHINES = {"sqlite-memory": StoreMachine, "sqlite-file": FileMachine, "postgres": PostgresMachine}
+class RedisMachine(StoreMachine):
+    """The same, on Redis or Valkey."""
+
+    def database(self) -> str:
+        return SHARED_VALKEY.fresh_url()
+
+    def teardown(self) -> None:
+        super().teardown()
+        SHARED_VALKEY.drop()
+
+
+MACHINES = {
+    "sqlite-memory": StoreMachine,
+    "sqlite-file": FileMachine,
+    "postgres": PostgresMachine,
+    "redis": RedisMachine,
+}
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "faults"
 PROFILE = settings(
     max_examples=2_000 if LONG else 100,

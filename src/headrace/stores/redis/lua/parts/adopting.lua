@@ -1,0 +1,60 @@
+-- Jobs as another store held them: what `insert` leaves at its beginning, and all that they own.
+--# use jobs steps lanes flows
+
+local function note(id, fence, given)
+  local fields = {}
+  if given[1] then fields[#fields + 1] = 'progress'; fields[#fields + 1] = given[1] end
+  if given[2] then fields[#fields + 1] = 'checkpoint'; fields[#fields + 1] = given[2] end
+  if given[3] then
+    for _, one in ipairs({'timed_out_at', given[3], 'timed_out_fence', fence}) do fields[#fields + 1] = one end
+  end
+  if not fields[1] then return end
+  redis.call('HSET', R .. ':note:' .. id, unpack(fields))
+  redis.call('HSET', R .. ':j:' .. id, 'N', 1)
+end
+
+local function wait(id, job, edges)
+  for _, edge in ipairs(edges) do
+    redis.call('HSET', R .. ':up:' .. id, edge[1], edge[3] .. ' ' .. edge[2])
+    if edge[2] ~= '' then redis.call('ZADD', R .. ':down:' .. edge[2], job.seq, id) end
+  end
+  if edges[1] and job.state == State.BLOCKED then redis.call('ZADD', R .. ':waiting', job.seq, id) end
+end
+
+-- {'adopted', {{id, fence, revision, begun, erase, ended, trail, {progress, checkpoint, timed out at}, lines, steps,
+--  signals, edges}, …}}: the jobs that `insert` made just now. Begun: it holds its ordering key.
+DO.adopted = function(w)
+  for _, row in ipairs(w[2]) do
+    local id = row[1]
+    local job = jobs.load(id)
+    redis.call('HSET', R .. ':j:' .. id, 'n', row[2], 'r', row[3])
+    if row[4] and job.order then redis.call('ZADD', R .. ':begun:' .. job.order, job.seq, id) end
+    if row[7] then redis.call('HSET', R .. ':j:' .. id, 'h', row[7]) end
+    if row[5] or row[6] then
+      jobs.unplace(id, job)
+      job.erase, job.ended = row[5] or nil, row[6] or nil
+      jobs.place(id, job, 0)
+    end
+    note(id, row[2], row[8])
+    if row[9][1] then redis.call('RPUSH', R .. ':lines:' .. id, unpack(row[9])) end
+    if row[10][1] then steps.write(id, row[10]) end
+    for n, signal in ipairs(row[11]) do redis.call('HSET', R .. ':signals:' .. id, signal[1], n .. ' ' .. signal[2]) end
+    wait(id, job, row[12])
+  end
+end
+
+-- {'adopt_receipt', key, id, body, until}: unless there is one
+DO.adopt_receipt = function(w)
+  if redis.call('EXISTS', R .. ':receipt:' .. w[2]) == 1 then return end
+  redis.call('HSET', R .. ':receipt:' .. w[2], 'id', w[3], 'body', w[4] or '', 'until', w[5])
+  core.zadd(R .. ':receipts', w[5], w[2])
+end
+
+-- {'adopt_lane', key, tat, opens_at, cap}: unless something is kept of it; tat in its digits
+DO.adopt_lane = function(w)
+  if redis.call('EXISTS', R .. ':lane:' .. w[2]) == 1 then return end
+  lanes.touch(w[2])
+  for n, name in ipairs({'tat', 'opens_at', 'cap'}) do
+    if w[n + 2] then redis.call('HSET', R .. ':lane:' .. w[2], name, w[n + 2]) end
+  end
+end
