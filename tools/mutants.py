@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-Kind = Literal["core", "sqlite", "postgres"]
+Kind = Literal["core", "sqlite", "postgres", "redis"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 

@@ -14,6 +14,7 @@ from tests.crash.experiments import (
     e10_wakeup_load,
     e11_sqlite_contention,
     e12_disk,
+    e13_redis,
     e14_schedules,
     e15_batches,
     e16_uniqueness,
@@ -22,6 +23,7 @@ from tests.crash.experiments import (
     e19_retention,
     e29_old_snapshot,
     e30_flows,
+    e31_failover,
 )
 from tests.crash.kit.experiment import EXPERIMENTS
 
@@ -37,6 +39,7 @@ MODULES: Final = (
     e10_wakeup_load,
     e11_sqlite_contention,
     e12_disk,
+    e13_redis,
     e14_schedules,
     e15_batches,
     e16_uniqueness,
@@ -45,6 +48,7 @@ MODULES: Final = (
     e19_retention,
     e29_old_snapshot,
     e30_flows,
+    e31_failover,
 )
 
 __all__ = ["EXPERIMENTS", "MODULES"]

@@ -23,7 +23,7 @@ BATCH = 3
 
 def moving(app: App) -> Loop:
     """The loop."""
-    program = Program(app, waits=app.settings.url.startswith("postgres"))
+    program = Program.on(app.settings.url.partition(":")[0], app)
 
     async def fetch() -> Work[list[str]] | Idle:
         rows = await program.ledger()
@@ -32,8 +32,8 @@ def moving(app: App) -> Loop:
     async def process(batch: list[str]) -> None:
         async def body(tx: Inside) -> None:
             for what in batch:
-                await tx.sql(f"insert into moved (what) values ('{what}')")
-                await tx.sql(f"delete from ledger where what = '{what}'")
+                await tx.note(what, table="moved")
+                await tx.forget(what)
 
         await asyncio.sleep(0.01)
         await program.transaction(body)

@@ -8,9 +8,9 @@ import pytest
 
 from headrace import App, Settings, State
 from headrace.core.job import Job
-from tests.contract.conftest import PERSISTENT
 from tests.crash.chunk_worker import SIZE, delivering
 from tests.crash.kit.children import Fleet
+from tests.crash.smoke import UNDIVIDED
 
 pytestmark = pytest.mark.crash
 
@@ -22,7 +22,7 @@ WITHIN = 180
 WORKER = "tests.crash.chunk_worker"
 
 
-@pytest.mark.parametrize("kind", PERSISTENT, ids=lambda kind: kind.name)
+@UNDIVIDED
 async def test_c22_message_that_kills_its_chunk_is_isolated_singly(kind, tmp_path: Path):
     url = kind.url(tmp_path)
     async with App(url, settings=Settings()) as app:

@@ -1,11 +1,11 @@
 import pytest
 
-from tests.crash.smoke import ON_SERVERS, smoke
+from tests.crash.smoke import ON_POSTGRES, smoke
 
 pytestmark = pytest.mark.crash
 
 
-@ON_SERVERS
+@ON_POSTGRES
 async def test_everything_holds_through_a_pooler(store):
     report = await smoke("E09", store)
 

@@ -1,11 +1,11 @@
 import pytest
 
-from tests.crash.smoke import ON_SERVERS, smoke
+from tests.crash.smoke import ON_POSTGRES, smoke
 
 pytestmark = pytest.mark.crash
 
 
-@ON_SERVERS
+@ON_POSTGRES
 async def test_claims_keep_their_order_beside_an_old_snapshot(store):
     report = await smoke("E29", store)
 

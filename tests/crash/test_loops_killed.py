@@ -7,10 +7,10 @@ import pytest
 
 from headrace import App, LoopInfo, LoopStatus, Settings
 from headrace.engine.loop_type import Loop
-from tests.contract.conftest import PERSISTENT
 from tests.crash.kit.children import Child, Fleet
 from tests.crash.loop_worker import moving
-from tests.engine.transacting import run_sql
+from tests.crash.smoke import UNDIVIDED
+from tests.engine.transacting import Rows
 
 pytestmark = pytest.mark.crash
 
@@ -21,15 +21,15 @@ WITHIN = 120
 WORKER = "tests.crash.loop_worker"
 
 
-@pytest.mark.parametrize("kind", PERSISTENT, ids=lambda kind: kind.name)
+@UNDIVIDED
 async def test_loop_whose_process_is_killed_goes_on_in_another_and_moves_each_row_once(kind, tmp_path: Path):
     url = kind.url(tmp_path)
     async with App(url, settings=Settings()) as app:
         await app.open()
-        run_sql(url, "create table ledger (what text)")
-        run_sql(url, "create table moved (what text)")
+        Rows(url).make()
+        Rows(url, "moved").make()
         for number in range(ROWS):
-            run_sql(url, f"insert into ledger (what) values ('row-{number:03}')")
+            Rows(url).add(f"row-{number:03}")
         loop = moving(app)
         with Fleet(tmp_path) as fleet:
             workers = [fleet.start(WORKER, url) for _ in range(2)]
@@ -46,9 +46,8 @@ async def test_loop_whose_process_is_killed_goes_on_in_another_and_moves_each_ro
         jobs = await (await app.operations()).stats()
     app.portal.close()
 
-    rows = [what for (what,) in run_sql(url, "select what from moved order by what")]
-    assert rows == [f"row-{number:03}" for number in range(ROWS)]
-    assert run_sql(url, "select what from ledger") == []
+    assert Rows(url, "moved").all() == [f"row-{number:03}" for number in range(ROWS)]
+    assert Rows(url).all() == []
     assert info.restarts >= KILLS
     assert jobs.count() == 1  # one job all the time: it was rescued, never doubled
 
@@ -56,7 +55,7 @@ async def test_loop_whose_process_is_killed_goes_on_in_another_and_moves_each_ro
 async def moved(url: str, least: int) -> int:
     """How many rows have been moved, once it is so many."""
     async with asyncio.timeout(WITHIN):
-        while (count := len(run_sql(url, "select what from moved"))) < least:
+        while (count := len(Rows(url, "moved").all())) < least:
             await asyncio.sleep(0.02)
     return count
 

@@ -21,9 +21,9 @@ from headrace.core.states import State
 from headrace.engine.local import LocalOperations
 from headrace.engine.registry import JobOptions, Registry, Retry, registered
 from headrace.stores.open import open_store
-from tests.contract.conftest import PERSISTENT
+from tests.crash.smoke import UNDIVIDED
 from tests.crash.transactions_storm import CHANCE, on_postgres
-from tests.engine.transacting import run_sql
+from tests.engine.transacting import Rows
 
 pytestmark = pytest.mark.crash
 
@@ -86,7 +86,7 @@ def job_type() -> Registry:
 
 
 @pytest.mark.parametrize("how", ["at random", "before the commit"])
-@pytest.mark.parametrize("kind", PERSISTENT, ids=lambda kind: kind.name)
+@UNDIVIDED
 async def test_ledger_has_one_row_for_each_completed_job(tmp_path: Path, kind, how: str):
     url = kind.url(tmp_path)
     seed = random.randrange(10**6)
@@ -94,7 +94,7 @@ async def test_ledger_has_one_row_for_each_completed_job(tmp_path: Path, kind, h
     store = await open_store(url)
     await store.migrate()
     operations = LocalOperations(store, StoreClock(await store.now()), registry=job_type())
-    run_sql(url, "create table ledger (job text, pid integer)")
+    Rows(url).make("job text, pid integer")
     requests = [
         EnqueueRequest(type="book", payload={"ms": rng.randrange(1, 60)}, max_attempts=20)
         for _ in range(JOBS)
@@ -113,7 +113,7 @@ async def test_ledger_has_one_row_for_each_completed_job(tmp_path: Path, kind, h
     jobs = [await operations.job(job_id) for job_id in ids]
     histories = [await operations.history(job_id) for job_id in ids]
     await store.close()
-    rows = Counter(job for (job,) in run_sql(url, "select job from ledger"))
+    rows = Counter(Rows(url).all("job"))
     completed = {job.id for job in jobs if job.state is State.COMPLETED}
     told = f"seed {seed}, {workers.deaths} deaths"
     assert workers.deaths >= (KILLS if how == "at random" else 1), told

@@ -19,6 +19,7 @@ from headrace.engine.local import LocalOperations
 from headrace.engine.registry import JobOptions, Registry, registered
 from headrace.engine.work import LocalWork
 from headrace.stores.open import open_store
+from headrace.stores.redis.connecting import Connection
 from headrace.stores.sqlite import committing
 from headrace.upkeep.upkeep import Upkeep, usual_chores
 from headrace.worker.settings import WorkerSettings
@@ -50,6 +51,15 @@ async def on_sqlite(ctx: Context, ms: int) -> str:
     return await ctx.transaction(book)
 
 
+async def on_redis(ctx: Context, ms: int) -> str:
+    async def book(pipe: Any) -> str:
+        pipe.rpush("ledger", ctx.job.id)
+        await asyncio.sleep(ms / 1000)
+        return ctx.job.id
+
+    return await ctx.transaction(book)
+
+
 def die_before_commits() -> None:
     """Puts death between the last statement of a handler's transaction and its commit."""
     commit = asyncpg.transaction.Transaction.commit
@@ -69,6 +79,16 @@ def die_before_commits() -> None:
         return run(db, query, values)
 
     committing.run = dying_run
+    ask_all = Connection.ask_all
+
+    async def dying_ask_all(self: Any, commands: Any) -> Any:
+        is_of_a_handler = commands[0][0] == "MULTI" and commands[1][0] == "RPUSH"
+        if is_of_a_handler and random.random() < chance:
+            await ask_all(self, commands[:-1])  # all but EXEC
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await ask_all(self, commands)
+
+    Connection.ask_all = dying_ask_all
 
 
 def die_perhaps() -> None:
@@ -77,7 +97,7 @@ def die_perhaps() -> None:
 
 
 async def main(url: str) -> int:
-    handler = on_postgres if url.startswith("postgres") else on_sqlite
+    handler = {"postgresql": on_postgres, "redis": on_redis}.get(url.partition(":")[0], on_sqlite)
     registry.add(registered(handler, JobOptions(name="book")))
     store = await open_store(url)
     clock = StoreClock(await store.now())

@@ -34,6 +34,8 @@ def run(uid: int, gid: int, log: str, doomed: str, command: list[str]) -> None:
 
 def start(uid: int, gid: int, log: str, command: list[str]) -> subprocess.Popen[bytes]:
     """The server, whose output goes to its log."""
+    # a shell that runs tests in the background has it ignored, and so would the server
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     other: dict[str, Any] = {"user": uid, "group": gid, "extra_groups": []} if os.geteuid() == 0 else {}
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from headrace.core.job import AttemptOutcome
 from headrace.core.request import EnqueueRequest
@@ -39,7 +39,7 @@ async def kill_storm(scene: Scene) -> None:
             await storm.drain(client)
             await storm.stop()
         dump = await scene.check(store)
-    _judged(scene, dump, storm.killed)
+    _judged(scene, dump, storm.pids)
     _orphans(scene, dump, storm.killed)
 
 
@@ -55,6 +55,7 @@ class Storm:
         self._caller = Caller(self._door.port, scene.history)
         self._workers = [start_worker(fleet, self._spec) for _ in range(workers)]
         self.killed: dict[str, int] = {}
+        self.pids: set[int] = set()
 
     async def rage(self, client: Client, jobs: int, seconds: float) -> None:
         """Kills for so long while the jobs are enqueued, half of them over HTTP."""
@@ -112,6 +113,7 @@ class Storm:
         victim = self._nemesis.one_of([one for one in victims if one.alive] or victims)
         victim.kill_alone()
         self.killed[victim.name] = store_ms()
+        self.pids.add(victim.pid)
         self._scene.findings.did["kills of the service" if victim is self._door.process else "kills"] += 1
         self._keep_up()
 
@@ -120,7 +122,7 @@ class Storm:
         self._workers = [one if one.alive else start_worker(self._fleet, self._spec) for one in self._workers]
 
 
-def _judged(scene: Scene, dump: Dump, killed: Mapping[str, int]) -> None:
+def _judged(scene: Scene, dump: Dump, killed: Collection[int]) -> None:
     findings = scene.findings
     findings.did["jobs"] = len(dump.jobs)
     findings.did["acknowledged"] = len(scene.history.acked())
@@ -129,10 +131,10 @@ def _judged(scene: Scene, dump: Dump, killed: Mapping[str, int]) -> None:
         died = job.state is State.FAILED and job.placement.crashes == job.facts.max_crashes
         findings.demand(died, "C21", job.id, f"poison is {job.state} after {job.placement.crashes} crashes")
     findings.demand(len(poison) == POISON, "I1", "-", f"{len(poison)} of {POISON} poison jobs are there")
-    holders = {(row.job, row.fence): row.worker for row in scene.ledger.rows(Phase.START)}
     for job in dump.in_state(State.FAILED):
         # What this storm itself shot as often as any job may crash, the last time alone, looks like poison.
-        shot = job.placement.crashes >= job.facts.max_crashes and holders.get((job.id, job.fence)) in killed
+        lost = any(f"-{pid}-" in (job.placement.error or "") for pid in killed)
+        shot = job.placement.crashes >= job.facts.max_crashes and lost
         findings.demand(job in poison or shot, "C22", job.id, f"a bystander failed: {job.placement.error}")
         findings.did["shot as often as poison"] += job not in poison
     _again(scene, dump)

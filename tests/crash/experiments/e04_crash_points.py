@@ -10,12 +10,14 @@ from shutil import which
 import apsw
 
 from headrace.stores.open import open_store
-from tests.crash.kit.children import Child, Fleet
+from tests.crash.experiments.e04_network import over_the_network
+from tests.crash.kit.children import Fleet
 from tests.crash.kit.clocks import until
 from tests.crash.kit.dump import Dump, dumped
 from tests.crash.kit.experiment import NotHere, Scene, experiment
 from tests.crash.kit.step import MODULE, OPEN, STEPS, Step
-from tests.crash.kit.target import sqlite_at
+from tests.crash.kit.target import FILES, REDIS, sqlite_at
+from tests.crash.kit.traced import traced
 
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink")
 SMOKE_STEPS = ("enqueue", "complete", OPEN)
@@ -35,13 +37,17 @@ class Sight:
 @experiment(
     "E04",
     "crash-point sweep",
-    "One operation is killed by strace before its n-th write, sync or truncation, for every n until it gets"
-    " through; the file must hold the state before or the state after, and once acknowledged the latter.",
-    servers=False,
+    "One operation is killed by strace before its n-th write, sync or truncation, or before it sends or reads"
+    " for the n-th time, for every n until it gets through; the store must hold the state before or the state"
+    " after, and once acknowledged the latter.",
+    on=FILES | {REDIS.name},
 )
 async def crash_points(scene: Scene) -> None:
     if which("strace") is None:
         raise NotHere("strace is not installed")
+    if scene.target.file is None:
+        await over_the_network(scene)
+        return
     for name in scene.pick(smoke=SMOKE_STEPS, full=tuple(STEPS)):
         await Sweep(scene, name, STEPS[name]).go()
 
@@ -141,25 +147,6 @@ async def sight(file: Path) -> Sight:
         return Sight(version=version, names=names, dump=await dumped(store))
     finally:
         await store.close()
-
-
-async def traced(fleet: Fleet, child: Child, inject: str) -> Child:
-    """Puts strace on a process, with an injection; returns when it is attached."""
-    command = [
-        "strace",
-        "-f",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=" + inject.partition(":")[0],
-        "-e",
-        f"inject={inject}",
-    ]
-    tracer = fleet.start_command([*command, "-p", str(child.pid)], name=f"{child.name}-strace")
-    await until("strace is attached", lambda: "attached" in tracer.said() or not tracer.alive)
-    if "attached" not in tracer.said():
-        raise NotHere(f"strace may not attach to a process here: {tracer.said().strip()[-200:]}")
-    return tracer
 
 
 def integrity(file: Path) -> bool:

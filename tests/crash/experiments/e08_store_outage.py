@@ -20,7 +20,7 @@ from tests.crash.kit.experiment import Scene, experiment
 from tests.crash.kit.history import Client
 from tests.crash.kit.ledger import Phase
 from tests.crash.kit.stubborn import GATES, registry
-from tests.crash.kit.target import Server
+from tests.crash.kit.target import SERVERS, Server, Wire
 from tests.crash.kit.worker import WorkerSpec, start_worker
 from tests.servers.behaviours import BlackHole, Pass
 from tests.servers.proxy import Proxy
@@ -55,12 +55,12 @@ class Ways:
     "store outage",
     "A proxy refuses connections or swallows everything, the server is killed and started again, wake-ups go"
     " dead, renewals alone are swallowed; jobs run before, and a client goes on enqueueing throughout.",
-    files=False,
+    on=SERVERS,
 )
 async def outages(scene: Scene) -> None:
     gates = scene.folder / "gates"
     gates.mkdir()
-    with Proxy(scene.target.url) as proxy, scene.fleet({GATES: str(gates)}) as fleet:
+    with scene.target.proxy() as proxy, scene.fleet({GATES: str(gates)}) as fleet:
         async with scene.client() as (client, store), _client_through(scene, proxy) as through:
             bench = Bench(scene, fleet, proxy, Ways(direct=client, through=through))
             for outage in _ways(scene, proxy):
@@ -94,6 +94,11 @@ def _ways(scene: Scene, proxy: Proxy) -> list[Outage]:
         ),
         Outage(name="server killed", begin=server.kill, end=_back(server), seconds=10),
     ]
+
+
+def _wire(scene: Scene) -> Wire:
+    assert scene.target.wire is not None
+    return scene.target.wire
 
 
 def _back(server: Server) -> Callable[[], None]:
@@ -139,10 +144,7 @@ class Bench:
 
     async def deaf_listener(self) -> None:
         """The connection that hears wake-ups is dead and does not know; polling must do."""
-        listens = self._scene.target.listens
-        if listens is None:
-            self._scene.findings.left_out.append("dead wake-ups: none travel on a connection of their own")
-            return
+        listens = _wire(self._scene).listens
         await until("somebody listens", lambda: any(map(listens, self._proxy.connections)))
         lost = self._proxy.lose_server(listens)
         began = mono_ms()
@@ -154,12 +156,7 @@ class Bench:
 
     async def renewals_swallowed(self) -> None:
         """A worker that cannot renew stops its handler before anybody else may start it (C15)."""
-        renews = self._scene.target.renews
-        if renews is None:
-            self._scene.findings.left_out.append(
-                "swallowed renewals: they share a connection with other work"
-            )
-            return
+        renews = _wire(self._scene).renews
         (job,) = await self._direct.enqueue(EnqueueRequest(type="patient", payload={}))
         await until("it runs", lambda: self._scene.ledger.count(Phase.START, job) == 1)
         await until("it is renewed", lambda: any(map(renews, self._proxy.connections)))

@@ -15,6 +15,7 @@ from tests.crash.experiments.e14_schedules import schedules
 from tests.crash.kit.clocks import PATIENCE, until
 from tests.crash.kit.experiment import NotHere, Scene, experiment
 from tests.crash.kit.ledger import Phase
+from tests.crash.kit.target import POSTGRES
 from tests.crash.kit.worker import WorkerSpec, start_worker
 from tests.servers import pgbouncer
 from tests.servers.postgres import PostgresServer
@@ -39,7 +40,7 @@ where locktype = 'advisory'
     "pooler",
     "All programs go through a pooler with two connections that live for five seconds: several migrate at"
     " once, race for jobs, fire schedules while they are killed; the pooler itself is killed under a worker.",
-    files=False,
+    on=frozenset({POSTGRES.name}),
 )
 async def pooler(scene: Scene) -> None:
     server = scene.target.server

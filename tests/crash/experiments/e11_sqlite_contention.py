@@ -19,6 +19,7 @@ from tests.crash.kit.experiment import Scene, experiment
 from tests.crash.kit.history import Client, History
 from tests.crash.kit.ledger import Phase
 from tests.crash.kit.neighbours import MODULE
+from tests.crash.kit.target import FILES
 from tests.crash.kit.worker import WorkerSpec, start_worker
 
 WORKERS = 2
@@ -30,7 +31,7 @@ SLICE_S = 0.05
     "SQLite contention",
     "Two workers, a producer, a lister and two processes that force checkpoints share a file, while a reader"
     " keeps a transaction open; a handler forks and its child tries the store; a network disk is faked.",
-    servers=False,
+    on=FILES,
 )
 async def contention(scene: Scene) -> None:
     seconds = scene.pick(smoke=3.0, full=120.0)

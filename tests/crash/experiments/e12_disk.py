@@ -9,7 +9,7 @@ from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
 from headrace.errors import HeadraceError, StoreFull
 from headrace.stores.open import open_store
-from tests.crash.experiments.e04_crash_points import integrity, sight, traced
+from tests.crash.experiments.e04_crash_points import integrity, sight
 from tests.crash.kit import step as steps
 from tests.crash.kit.apart import disk_image, make_image, run_apart, tmpfs
 from tests.crash.kit.checker import checked
@@ -20,13 +20,16 @@ from tests.crash.kit.experiment import NotHere, Scene, experiment
 from tests.crash.kit.history import Client, History
 from tests.crash.kit.ledger import Ledger
 from tests.crash.kit.neighbours import MODULE as NEIGHBOURS
-from tests.crash.kit.target import sqlite_at
+from tests.crash.kit.target import POSTGRES, REDIS, SQLITE, sqlite_at
+from tests.crash.kit.traced import traced
 from tests.crash.kit.worker import WorkerSpec, start_worker
 
-HERE = "tests.crash.experiments.e12_disk"
-ON_FILES = (f"{HERE}:full_disk", f"{HERE}:power_cuts")
-THERE = "tests.crash.experiments.e12_server"
-ON_SERVERS = (f"{THERE}:full_disk", f"{THERE}:power_cuts")
+MODULES = {
+    SQLITE.name: "tests.crash.experiments.e12_disk",
+    POSTGRES.name: "tests.crash.experiments.e12_postgres",
+    REDIS.name: "tests.crash.experiments.e12_redis",
+}
+PARTS = ("full_disk", "power_cuts")
 DISK = "8m"
 IMAGE_MB = 40
 PAYLOAD = "x" * 20_000
@@ -44,8 +47,7 @@ ERRORS = (("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"))
 async def disk(scene: Scene) -> None:
     if scene.target.server is None:
         await _bad_disk(scene)
-    parts = ON_FILES if scene.target.server is None else ON_SERVERS
-    for part in parts:
+    for part in (f"{MODULES[scene.target.name]}:{name}" for name in PARTS):
         try:
             await run_apart(scene, part)
         except NotHere as why:

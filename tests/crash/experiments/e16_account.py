@@ -162,11 +162,14 @@ class Account:
         """Every job that was made did its work, was cancelled, or is there as a dead letter."""
         made = {answer.jobs[0] for answer in answers if _inserted(answer)} | self._scene.history.acked()
         done = {row.job for row in self._scene.ledger.rows(Phase.EFFECT)}
-        open_ends = sorted(made - done - self._scene.history.acked("cancel"))
+        cancels = [call for call in self._scene.history.calls("cancel") if call.ended != "fail"]
+        open_ends = sorted(made - done - {job for call in cancels for job in call.jobs})
         there = await self._store.get(NAMESPACE, open_ends)
         for job_id in open_ends:
             failed = job_id in there and there[job_id].state is State.FAILED
-            self._demand(failed, "I1", job_id, "was acknowledged, did not run and is not there")
+            seen = self._seen.get(job_id)
+            known = "never seen" if seen is None else f"seen {seen.state} under {seen.facts.unique_key}"
+            self._demand(failed, "I1", job_id, f"was acknowledged, did not run and is not there; {known}")
         self._scene.findings.did["jobs"] = len(made)
 
 

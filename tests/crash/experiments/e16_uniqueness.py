@@ -160,13 +160,14 @@ class Run:
 
     async def _cut(self) -> None:
         """Cuts the connections of some clients, once what they asked for has arrived."""
-        if self._proxy is None:
+        wire = self._scene.target.wire
+        if self._proxy is None or wire is None:
             return
         try:
             while True:
                 await self._scene.nemesis.strike_within(0.1, 0.4)
                 messages = self._scene.nemesis.rng.randint(1, 6)
-                self._proxy.set(CutAfter(messages=messages, counts=_ends_a_request))
+                self._proxy.set(CutAfter(messages=messages, counts=wire.asks))
                 await self._scene.nemesis.strike_within(0.05, 0.2)
                 self._proxy.set(Pass())
                 self._did["times connections were cut"] += 1
@@ -214,13 +215,9 @@ class Run:
 
 @contextmanager
 def _cutting(scene: Scene) -> Iterator[Proxy | None]:
-    if scene.target.server is None:
+    if scene.target.wire is None:
         scene.findings.left_out.append("cut answers: there is no network before a file")
         yield None
         return
-    with Proxy(scene.target.url) as proxy:
+    with scene.target.proxy() as proxy:
         yield proxy
-
-
-def _ends_a_request(message: bytes) -> bool:
-    return message.startswith(b"S")

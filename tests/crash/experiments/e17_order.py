@@ -1,6 +1,5 @@
 """E17: order and extent of claims, with a long history and a long backlog."""
 
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,23 +9,17 @@ from headrace.core.job import Job
 from headrace.core.policy import DAY_MS
 from headrace.core.request import EnqueueRequest
 from headrace.core.states import State
-from headrace.stores.postgres.connecting import open_for
-from headrace.stores.postgres.location import parse
-from headrace.stores.postgres.statements import Statements
 from headrace.stores.protocol import Store
 from tests.builders import SUCCESS, claim, reported
 from tests.contract.reads import everything, tallied
+from tests.crash.experiments.e17_plans import planned
 from tests.crash.kit.claimer import Claimed, ClaimerSpec, claims_in, queue_name, race
 from tests.crash.kit.clocks import mono_ms
 from tests.crash.kit.experiment import Scene, experiment
 from tests.crash.kit.history import Client
-from tests.stores.postgres.plans import blocks_read, faults, plan, whole_statements
 
 BULK = 5_000
 BATCH = 20
-BLOCKS = 60
-"""So many blocks of tables and indexes may be read for each job that a queue could give."""
-
 TYPES = frozenset({"on_loop"})
 PENDING = JobFilter(states=frozenset({State.PENDING}))
 Place = tuple[int, int, int]
@@ -45,10 +38,9 @@ async def order(scene: Scene) -> None:
         await _finish(client, store, finished)
         await _fill(scene, client, pending, queues, delay_ms=DAY_MS)
         await _fill(scene, client, pending, queues)
-        if scene.target.server is not None:
-            await _planned(scene, queues)
-        took = await _alone(scene, store, queues)
-        await _together(scene, store, queues)
+        async with planned(scene, [queue_name(number) for number in range(queues)], BATCH):
+            took = await _alone(scene, store, queues)
+            await _together(scene, store, queues)
         tallies = await tallied(store)
     done = sum(count for (_, _, state), count in tallies.items() if state is State.COMPLETED)
     scene.findings.demand(
@@ -95,22 +87,6 @@ async def _fill(scene: Scene, client: Client, count: int, queues: int, delay_ms:
 async def _due(store: Store) -> list[Job]:
     now = await store.now()
     return [job for job in await everything(store, PENDING) if (job.placement.due_at or now) <= now]
-
-
-async def _planned(scene: Scene, queues: int) -> None:
-    """No statement would read a whole table, and a claim reads little beside what it takes."""
-    names = [queue_name(number) for number in range(queues)]
-    now = round(time.time() * 1000)
-    claiming = ("default", now, names, [BATCH] * queues, BATCH, sorted(TYPES), (), (), (), ())
-    async with open_for(parse(scene.target.url)) as connection:
-        for name in whole_statements():
-            for fault in faults(name, await plan(connection, name)):
-                scene.findings.demand(False, "C39", "-", fault)
-            scene.findings.did["plans"] += 1
-        ending = ("processing", "w", now + 30_000, None, 0, (), ())
-        blocks = await blocks_read(connection, Statements()["claim"], (*claiming, *ending))
-    scene.findings.demand(blocks < queues * BATCH * BLOCKS, "C39", "-", f"a claim read {blocks} blocks")
-    scene.findings.figures["blocks read by a claim of 20"] = f"{blocks:,}"
 
 
 async def _alone(scene: Scene, store: Store, queues: int) -> list[float]:

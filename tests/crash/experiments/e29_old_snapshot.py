@@ -14,6 +14,7 @@ from headrace.stores.protocol import Store
 from tests.builders import SUCCESS, claim, reported
 from tests.crash.kit.experiment import Scene, experiment
 from tests.crash.kit.history import Client
+from tests.crash.kit.target import POSTGRES
 
 TYPES = frozenset({"on_loop"})
 RATE = 300
@@ -28,7 +29,7 @@ TIMES = 5
     "old snapshot",
     "Jobs come and go at 300 a second while another session stays idle in a repeatable-read transaction, so"
     " that no dead row can be removed: claims must stay as fast as in the first minute, and in order.",
-    files=False,
+    on=frozenset({POSTGRES.name}),
 )
 async def old_snapshot(scene: Scene) -> None:
     minutes, minute = scene.pick(smoke=(2, 2.0), full=(5, 60.0))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,7 +19,7 @@ from tests.crash.kit.dump import Dump, dumped
 from tests.crash.kit.history import Client, History
 from tests.crash.kit.ledger import LEDGER, Ledger
 from tests.crash.kit.nemesis import Nemesis
-from tests.crash.kit.target import Target
+from tests.crash.kit.target import EVERYWHERE, Target
 
 T = TypeVar("T")
 
@@ -135,22 +136,19 @@ class Experiment:
     title: str
     does: str
     body: Body
-    servers: bool = True
-    files: bool = True
+    on: AbstractSet[str] = EVERYWHERE
 
 
 EXPERIMENTS: Final[dict[str, Experiment]] = {}
 
 
 def experiment(
-    name: str, title: str, does: str, *, servers: bool = True, files: bool = True
+    name: str, title: str, does: str, *, on: AbstractSet[str] = EVERYWHERE
 ) -> Callable[[Body], Body]:
-    """Registers the decorated function. ``servers`` and ``files`` say on which stores it makes sense."""
+    """Registers the decorated function. ``on`` names the stores on which it makes sense."""
 
     def register(body: Body) -> Body:
-        EXPERIMENTS[name] = Experiment(
-            name=name, title=title, does=does, body=body, servers=servers, files=files
-        )
+        EXPERIMENTS[name] = Experiment(name=name, title=title, does=does, body=body, on=on)
         return body
 
     return register

@@ -105,7 +105,5 @@ def counted(numbers: Mapping[str, int]) -> str:
 
 
 def _refuse(one: Experiment, kind: Kind) -> None:
-    if kind.is_server and not one.servers:
-        raise NotHere("asks for a store in a file")
-    if not kind.is_server and not one.files:
-        raise NotHere("asks for a store behind a network")
+    if kind.name not in one.on:
+        raise NotHere(f"is for {', '.join(sorted(one.on))}")

@@ -7,8 +7,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from headrace.stores.redis.scripts import script
 from tests.servers.behaviours import Selection, saying
+from tests.servers.framing import Framing, PostgresMessages
 from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import Proxy
+from tests.servers.resp import RespCommands
+from tests.servers.valkey import ValkeyServer
 
 
 class Server(Protocol):
@@ -24,19 +29,34 @@ class Server(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One empty store. ``file`` is set for an embedded one, ``server`` for one behind a network.
+class Wire:
+    """How clients talk to a server. ``framing`` says where their messages end, and ``asks`` picks those
+    after which the server does something.
 
     ``listens`` and ``renews`` pick, of the connections of a client, the one that waits for wake-ups and
-    the one that renews leases, where the store keeps any such apart.
+    the one that renews leases.
     """
+
+    framing: Callable[[], Framing]
+    asks: Callable[[bytes], bool]
+    listens: Selection
+    renews: Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One empty store. ``file`` is set for an embedded one, ``server`` and ``wire`` for one on a network."""
 
     name: str
     url: str
     file: Path | None = None
     server: Server | None = None
-    listens: Selection | None = None
-    renews: Selection | None = None
+    wire: Wire | None = None
+
+    def proxy(self) -> Proxy:
+        """A proxy in front of the server, which knows its messages."""
+        assert self.wire is not None, "there is no network before a file"
+        return Proxy(self.url, framing=self.wire.framing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +65,6 @@ class Kind:
 
     name: str
     opened: Callable[[Path], AbstractContextManager[Target]]
-    is_server: bool = False
 
 
 @contextmanager
@@ -64,13 +83,44 @@ def postgres(_folder: Path) -> Iterator[Target]:
     """An empty database on a server of its own, which syncs as servers do."""
     with PostgresServer.start(settings={"fsync": "on", "synchronous_commit": "on"}) as server:
         server.create_database("jobs")
-        yield Target(name="postgres", url=server.url("jobs"), server=server, listens=LISTENS, renews=RENEWS)
+        yield Target(name="postgres", url=server.url("jobs"), server=server, wire=POSTGRES_WIRE)
 
 
-LISTENS: Final = saying(b"LISTEN ")
-RENEWS: Final = saying(b"set lease_until = $4")
+@contextmanager
+def redis(folder: Path) -> Iterator[Target]:
+    """A server of its own in the folder, which keeps all it has acknowledged."""
+    with ValkeyServer.start(folder / "valkey", settings=DURABLE_VALKEY) as server:
+        yield Target(name="redis", url=server.url(), server=server, wire=REDIS_WIRE)
+
+
+def _ends_a_request(message: bytes) -> bool:
+    return message.startswith(b"S")
+
+
+def _is_a_script(command: bytes) -> bool:
+    return b"EVAL" in command[:24]
+
+
+DURABLE_VALKEY: Final[Mapping[str, str]] = MappingProxyType({"appendonly": "yes", "appendfsync": "always"})
+
+POSTGRES_WIRE: Final = Wire(
+    framing=PostgresMessages,
+    asks=_ends_a_request,
+    listens=saying(b"LISTEN "),
+    renews=saying(b"set lease_until = $4"),
+)
+REDIS_WIRE: Final = Wire(
+    framing=RespCommands,
+    asks=_is_a_script,
+    listens=saying(b"SUBSCRIBE"),
+    renews=saying(script("renew").sha.encode()),
+)
 
 SQLITE: Final = Kind(name="sqlite", opened=sqlite)
-POSTGRES: Final = Kind(name="postgres", opened=postgres, is_server=True)
+POSTGRES: Final = Kind(name="postgres", opened=postgres)
+REDIS: Final = Kind(name="redis", opened=redis)
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType({"sqlite": SQLITE, "postgres": POSTGRES})
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in (SQLITE, POSTGRES, REDIS)})
+FILES: Final = frozenset({SQLITE.name})
+SERVERS: Final = frozenset(KINDS) - FILES
+EVERYWHERE: Final = FILES | SERVERS

@@ -69,7 +69,10 @@ async def test_c49_jobs_run_to_their_ends(full):
     )
     claimed = await claim(full, n=2)
 
+    alone = await full.apply([reported(claimed[0], SUCCESS)], now=NOW)
+
     assert answers == [Applied()] * 3
+    assert alone == [Applied()]
     assert len(claimed) == 2
     assert (await read(full, name(0))).state is State.COMPLETED
     assert await tallied(full) == await recounted(full)

@@ -5,6 +5,7 @@
 local state, erase, ended = ARGV[1], ARGV[2], {}
 local gone, erased, answers, counts = {}, {}, {}, {}, {}
 local prefix, plain = R .. ':j:', not events.is_kept()
+core.go_on()
 
 local function is_free(lock, slot, batch, order)
   return (not lock or lock == '') and (not slot or slot == '') and not batch and not order
