@@ -29,7 +29,7 @@ async def made(path):
 @pytest.mark.parametrize(
     "url",
     [
-        "", "jobs.db", "mysql://host/db", "redis://h", "sqlite:jobs.db", "sqlite:/jobs.db", "sqlite://host/jobs.db",
+        "", "jobs.db", "mysql://host/db", "mongodb://h", "sqlite:jobs.db", "sqlite:/jobs.db", "sqlite://host/jobs.db",
         "sqlite3:///jobs.db", "sqlite:///jobs.db?synchronous=off", "sqlite:///jobs.db?mode=ro", "sqlite:///x#y",
         "sqlite:///jobs.db?broken",
     ],
