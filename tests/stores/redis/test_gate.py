@@ -12,7 +12,7 @@ from headrace.errors import StoreUnavailable
 from headrace.stores.chunking import ChunkFound
 from headrace.stores.redis.database import Database
 from headrace.stores.redis.session import Session
-from tests.builders import HOUR, NAMESPACE, NOW, QUEUE, a_failure, a_job, happen, read, settle
+from tests.builders import HOUR, NAMESPACE, NOW, QUEUE, TYPE, a_failure, a_hello, a_job, happen, read, settle
 from tests.contract.chunking import WAIT, a_chunk, messages
 from tests.contract.gated import (
     GPU,
@@ -39,6 +39,21 @@ ROOT = "headrace:{default}"
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     return Meanwhile(monkeypatch)
+
+
+# ------------------------------------------------------------ clocks
+
+
+async def test_c16_job_that_a_clock_made_ready_too_early_takes_no_slot_from_one_that_is_due(store):
+    await define(store, slots("gpu", 1))
+    early, due = await added(store, limited(GPU, due_at=NOW + HOUR, priority=5), limited(GPU))
+    assert await taken(store, now=NOW + HOUR, types=frozenset({"other"}), prompt=0) == []
+    await store.hello(a_hello("late", types=frozenset({TYPE}), seen_at=NOW + HOUR))
+    await store.unpark_known(now=NOW + HOUR)
+
+    assert ids(await taken(store)) == [due]
+
+    assert (await read(store, early)).placement.due_at == NOW + HOUR
 
 
 # ------------------------------------------------------------ slots

@@ -7,9 +7,8 @@ from typing import Final
 
 import asyncpg
 
-from headrace.core.answer import answer_to
 from headrace.core.history import append
-from headrace.core.job import AttemptOutcome, Job, Transition
+from headrace.core.job import Transition
 from headrace.core.states import LIVE, TERMINAL
 from headrace.errors import StaleRegister
 from headrace.stores.gating import ended_by, freed_in, gate_of, some_may_free
@@ -26,10 +25,10 @@ from headrace.stores.postgres.rows import (
     live_columns,
 )
 from headrace.stores.postgres.session import Session
-from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale, Swap
+from headrace.stores.refusals import refusal
+from headrace.stores.values import Applied, ApplyAnswer, Conflict, Swap
 
 _APPLIED: Final = Applied()
-_LOST: Final = Lost()
 _key: Final[Callable[[Transition], Values]] = attrgetter("job.facts.namespace", "job.seq")
 
 
@@ -262,19 +261,8 @@ async def _answers(
         elif conflicts is not None and seq in conflicts:
             answers.append(conflicts[seq])
         else:
-            answers.append(_refusal(one, current.get(seq), trails.get(seq)))
+            answers.append(refusal(one, current.get(seq), trails.get(seq)))
     return answers
-
-
-def _refusal(transition: Transition, current: Job | None, trail: str | None) -> ApplyAnswer:
-    answer = answer_to(transition, current, trail)
-    match answer:
-        case None:
-            return _LOST
-        case AttemptOutcome():
-            return Already(answer)
-        case Job():
-            return Stale(answer)
 
 
 async def _trails(session: Session, transitions: Sequence[Transition]) -> Mapping[int, str]:

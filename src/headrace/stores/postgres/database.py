@@ -1,15 +1,14 @@
 """A PostgreSQL database as the store's ops see it: sessions, transactions, snapshots."""
 
 import asyncio
-import os
 import random
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
-from headrace.errors import StoreUnavailable, UsedAfterFork
+from headrace.errors import StoreUnavailable
 from headrace.stores.gating import Returned
+from headrace.stores.per_loop import PerLoop
 from headrace.stores.postgres.faults import REPEATABLE, translated
 from headrace.stores.postgres.line import Line
 from headrace.stores.postgres.location import Location, Pooler
@@ -37,10 +36,7 @@ class Database:
         self.location = location
         self.statements = Statements(location.schema)
         self.on_return: Callable[[Sequence[Returned]], None] = _tell_nobody
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._lines: dict[asyncio.AbstractEventLoop, Line] = {}
-        self._closed = False
+        self._lines = PerLoop(lambda: Line(location, self.statements), location.name)
 
     async def alone(self, op: Op[T]) -> T:
         """The result of an op that sends one writing statement, which is its own transaction."""
@@ -65,32 +61,11 @@ class Database:
 
     def line(self) -> Line:
         """The running loop's connections."""
-        if self._pid != os.getpid():
-            msg = "this store was opened before a fork; open a new one in the child"
-            raise UsedAfterFork(msg)
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if self._closed:
-                msg = f"the store on {self.location.name} is closed"
-                raise StoreUnavailable(msg)
-            line = self._lines.get(loop)
-            if line is None:
-                self._forget_closed_loops()
-                line = self._lines[loop] = Line(self.location, self.statements)
-            return line
+        return self._lines.here()
 
     async def close(self) -> None:
         """Closes all connections of all loops. Idempotent."""
-        with self._lock:
-            self._closed = True
-            lines = list(self._lines.values())
-            self._lines.clear()
-        for line in lines:
-            if line.loop is asyncio.get_running_loop():
-                await line.close()
-            elif line.loop.is_running():
-                with suppress(RuntimeError):  # it ended just now, and its connections with it
-                    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(line.close(), line.loop))
+        await self._lines.close()
 
     async def _repeated(self, op: Op[T], way: Callable[[Op[T]], Awaitable[T]]) -> T:
         for attempt in range(_TRIES):
@@ -156,10 +131,6 @@ class Database:
             yield
         except Exception as error:  # boundary: the driver's errors become ours
             raise translated(error, self.location.name, sent=sent) from error
-
-    def _forget_closed_loops(self) -> None:
-        for loop in [loop for loop in self._lines if loop.is_closed()]:
-            del self._lines[loop]
 
 
 def _tell_nobody(jobs: Sequence[Returned]) -> None:

@@ -7,9 +7,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
-from headrace.core.answer import answer_to
 from headrace.core.history import append
-from headrace.core.job import AttemptOutcome, Job, Transition
+from headrace.core.job import Job, Transition
 from headrace.errors import StoreError
 from headrace.stores.gating import freed_in, some_may_free
 from headrace.stores.known_limits import KnownLimits
@@ -20,13 +19,13 @@ from headrace.stores.redis.keys import Keys
 from headrace.stores.redis.reading import jobs_by_id, pages, trails
 from headrace.stores.redis.rows import move_write
 from headrace.stores.redis.session import Look, Session, Write, answers_of, writes_text
-from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale, Swap
+from headrace.stores.refusals import refusal
+from headrace.stores.values import Applied, ApplyAnswer, Conflict, Swap
 
 AT_ONCE: Final = 100
 """So many jobs a script: a larger one would keep the server busy for too long."""
 
 _APPLIED: Final = Applied()
-_LOST: Final = Lost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +168,7 @@ def _answer(
     if said != 0:
         return Conflict(str(said))
     job_id = transition.job.id
-    answer = answer_to(transition, current.get(job_id), known.get(job_id))
-    match answer:
-        case None:
-            return _LOST
-        case AttemptOutcome():
-            return Already(answer)
-        case Job():
-            return Stale(answer)
+    return refusal(transition, current.get(job_id), known.get(job_id))
 
 
 def _has_trail(job: Job) -> bool:

@@ -1,20 +1,19 @@
 """A server as the store's ops see it: looks, scripts, and ops that decide between a look and a commit."""
 
 import asyncio
-import os
 import random
-import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import MovedError
 
-from headrace.errors import HeadraceError, StoreUnavailable, UsedAfterFork
+from headrace.errors import HeadraceError, StoreUnavailable
 from headrace.stores.gating import Returned
+from headrace.stores.per_loop import PerLoop
 from headrace.stores.redis.connecting import Command, Connection, Line
 from headrace.stores.redis.faults import translated
 from headrace.stores.redis.keys import Keys
@@ -45,12 +44,9 @@ class Database:
         self.namespaces_key: Final = f"{location.prefix}:namespaces"
         self.schema_key: Final = f"{location.prefix}:schema"
         self.on_return: Callable[[Sequence[Returned]], None] = _tell_nobody
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._lines: dict[asyncio.AbstractEventLoop, Line] = {}
+        self._lines = PerLoop(lambda: Line(location), location.name)
         self._keys: dict[str, Keys] = {}
         self._named: dict[str, float] = {}
-        self._closed = False
 
     def keys(self, namespace: str) -> Keys:
         """The keys of a namespace."""
@@ -128,30 +124,11 @@ class Database:
 
     def line(self) -> Line:
         """The running loop's connections."""
-        if self._pid != os.getpid():
-            raise UsedAfterFork("this store was opened before a fork; open a new one in the child")
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if self._closed:
-                raise StoreUnavailable(f"the store on {self.location.name} is closed")
-            line = self._lines.get(loop)
-            if line is None:
-                self._forget_closed_loops()
-                line = self._lines[loop] = Line(self.location)
-            return line
+        return self._lines.here()
 
     async def close(self) -> None:
         """Closes all connections of all loops. Idempotent."""
-        with self._lock:
-            self._closed = True
-            lines = list(self._lines.values())
-            self._lines.clear()
-        for line in lines:
-            if line.loop is asyncio.get_running_loop():
-                await line.close()
-            elif line.loop.is_running():
-                with suppress(RuntimeError):  # it ended just now, and its connections with it
-                    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(line.close(), line.loop))
+        await self._lines.close()
 
     async def _tried(self, keys: Keys, op: Callable[[Session], Awaitable[T]]) -> T:
         session: Session | None = None
@@ -227,10 +204,6 @@ class Database:
             if not await self.call("SISMEMBER", self.namespaces_key, keys.namespace):
                 await self.call("SADD", self.namespaces_key, keys.namespace)
             self._named[keys.namespace] = now
-
-    def _forget_closed_loops(self) -> None:
-        for loop in [loop for loop in self._lines if loop.is_closed()]:
-            del self._lines[loop]
 
 
 class Reader:

@@ -156,7 +156,8 @@ class Decision:
         if self._later:
             back += self._later.pop(0)
         session.add(("touched", self._lanes), self._admit(), *self._checks(), *self._changes(), *back)
-        self._versions, self._rows, *answers = await session.commit()
+        self._versions, rows, *answers = await session.commit()
+        self._rows = [row for row in rows if row]
         self._returned += answers[len(answers) - len(back) :]
 
     async def follow_up(self, database: Database) -> None:

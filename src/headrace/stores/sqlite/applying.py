@@ -6,23 +6,22 @@ from typing import Final
 
 import apsw
 
-from headrace.core.answer import answer_to
 from headrace.core.history import append
-from headrace.core.job import AttemptOutcome, Job, Transition
+from headrace.core.job import Transition
 from headrace.errors import StaleRegister
 from headrace.stores.gating import ended_by, freed_in, some_may_free
 from headrace.stores.known_limits import KnownLimits
+from headrace.stores.refusals import refusal
 from headrace.stores.sqlite.lanes import free
 from headrace.stores.sqlite.reading import jobs_by_seq
 from headrace.stores.sqlite.registers import make_swaps
 from headrace.stores.sqlite.rows import placement_columns
 from headrace.stores.sqlite.statements import Row, first, integers, queries, rows, run, write_rows
 from headrace.stores.sqlite.transaction import Write
-from headrace.stores.values import Already, Applied, ApplyAnswer, Conflict, Lost, Stale, Swap
+from headrace.stores.values import Applied, ApplyAnswer, Conflict, Swap
 
 _SQL = queries("jobs")
 _APPLIED: Final = Applied()
-_LOST: Final = Lost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +106,7 @@ def _conflict(db: apsw.Connection, transition: Transition) -> ApplyAnswer:
 def _refusal(db: apsw.Connection, transition: Transition) -> ApplyAnswer:
     seq = transition.job.seq
     current = jobs_by_seq(db, [seq]).get(seq)
-    answer = answer_to(transition, current, _trails(db, [seq]).get(seq))
-    match answer:
-        case None:
-            return _LOST
-        case AttemptOutcome():
-            return Already(answer)
-        case Job():
-            return Stale(answer)
+    return refusal(transition, current, _trails(db, [seq]).get(seq))
 
 
 def _write_trails(db: apsw.Connection, transitions: Sequence[Transition]) -> None:

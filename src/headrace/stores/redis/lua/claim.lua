@@ -20,7 +20,7 @@ local claimed, gated = {}, {}
 for n = 1, math.min(#found, asked.limit) do
   local queue, member = found[n][1], found[n][2]
   if member:sub(40, 40) == 'g' or asked.all or asked.gated_queues[queue] or asked.gated_types[member:sub(41, -38)] then
-    gated[#gated + 1] = {queue, member, redis.call('HGET', jobs.key(member:sub(-36)), 'g')}
+    gated[#gated + 1] = rows.named(queue, member, asked.now)
   else
     claimed[#claimed + 1] = rows.claim(queue, member, asked.stamp, asked.now, asked.lease)
   end

@@ -21,11 +21,12 @@ CHECK.still_due = function(w)
   end
 end
 
--- {'admit', {{member, slots or nothing}, …}, stamp, now, lease_until}: a row of each job that is claimed.
+-- {'admit', {{member, slots or nothing}, …}, stamp, now, lease_until}: a row of each job that is claimed, false for one
+-- that is not due at this instant.
 DO.admit = function(w)
   local found = {}
   for n, one in ipairs(w[2]) do
-    found[n] = jobs.claim(one[1]:sub(-36), w[3], w[4], w[5], one[2] or nil)
+    found[n] = jobs.claim(one[1]:sub(-36), w[3], w[4], w[5], one[2] or nil) or false
   end
   return found
 end

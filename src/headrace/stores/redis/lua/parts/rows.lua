@@ -34,6 +34,20 @@ local function tell(queue, member, f, stamp, now, slot)
   jobs.changed(id, old, new)
 end
 
+-- A clock that is ahead may have made a job ready before its time.
+local function put_back(queue, member, due)
+  core.zrem(R .. ':q:' .. queue .. ':ready', member)
+  if due then core.zadd(R .. ':q:' .. queue .. ':later', due, member) end
+end
+
+-- A job that is ready, for the gate: {queue, member, wishes}; nil if it is not due.
+function rows.named(queue, member, now)
+  local wished, due = unpack(redis.call('HMGET', R .. ':j:' .. member:sub(-36), 'g', 'd'))
+  due = tonumber(due or '')
+  if due and due <= now then return {queue, member, wished} end
+  put_back(queue, member, due)
+end
+
 -- Claims a job that is ready; nil if it is not due, which a clock that is ahead may have taken it for.
 -- Reply: facts, placement (as it was), payload, seq, fence, revision, slot, progress, checkpoint
 function rows.claim(queue, member, stamp, now, lease_until, slot)
@@ -42,8 +56,7 @@ function rows.claim(queue, member, stamp, now, lease_until, slot)
   local f = redis.call('HMGET', key, unpack(CLAIMED))
   local due = tonumber(f[9] or '')
   if not due or due > now then
-    core.zrem(R .. ':q:' .. queue .. ':ready', member)
-    if due then core.zadd(R .. ':q:' .. queue .. ':later', due, member) end
+    put_back(queue, member, due)
     return nil
   end
   local fence, revision, lock, held = f[1] + 1, f[2] + 1, core.some(f[3]), slot or core.some(f[4])
