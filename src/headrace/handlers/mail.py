@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.headerregistry import Address
+from email.headerregistry import Address, AddressHeader
 from email.message import EmailMessage
 from email.utils import format_datetime
 from ipaddress import ip_address
@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from headrace.errors import InvalidInput, Permanent, Transient
 from headrace.handlers.letters import Letter
+from headrace.handlers.mail_headers import exact_header, sender_header, text_header
 
 LIMIT_SECONDS: Final = 30.0
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
@@ -27,6 +28,7 @@ SUBJECT_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 MAX_ADDRESS_CHARS: Final = 254
 MAX_LOCAL_CHARS: Final = 64
 MAX_SUBJECT_CHARS: Final = 255
+MAX_LINE: Final = 998
 _ADDRESS: Final = re.compile(ADDRESS_PATTERN.removeprefix("^").removesuffix("$"))
 _SUBJECT: Final = re.compile(SUBJECT_PATTERN.removeprefix("^").removesuffix("$"))
 _SENDER: Final = re.compile(r"([^<>]*)<([^<>]+)>|([^<>]+)")
@@ -107,45 +109,59 @@ def compose(sender: Sender, to: str, letter: Letter, message_id: str) -> bytes:
     except ValueError as error:
         msg = f"the recipient is {error}"
         raise Permanent(msg) from error
-    if _SUBJECT.fullmatch(letter.subject) is None or len(letter.subject) > MAX_SUBJECT_CHARS:
+    if not _is_subject(letter.subject):
         msg = f"a subject is one line of 1 to {MAX_SUBJECT_CHARS} characters"
         raise Permanent(msg)
-    headers = {
-        "From": str(Address(sender.name, addr_spec=sender.address)),
+    author = Address(sender.name, addr_spec=sender.address)
+    exact = {
         "To": to,
-        "Subject": letter.subject,
         "Date": format_datetime(datetime.now(UTC)),
         "Message-ID": f"<{message_id}>",
         "Auto-Submitted": "auto-generated",
     }
+    headers = [sender_header("From", author), text_header("Subject", letter.subject)]
+    headers += [exact_header(name, value) for name, value in exact.items()]
     message = EmailMessage(policy=policy.SMTP)
-    for name, value in headers.items():
-        message[name] = value
     message.set_content(_lines(letter.text), cte="quoted-printable")
     if letter.html is not None:
         message.add_alternative(_lines(letter.html), subtype="html", cte="quoted-printable")
-    content = message.as_bytes()
-    _check(content, headers)
+    content = "".join(headers).encode("ascii") + message.as_bytes()
+    _check(content, sender, {"Subject": letter.subject, **exact})
     return content
 
 
-def _check(content: bytes, headers: dict[str, str]) -> None:
+def _is_subject(text: str) -> bool:
+    is_whole = not any("\ud800" <= char <= "\udfff" for char in text)  # half a character cannot be sent
+    return is_whole and _SUBJECT.fullmatch(text) is not None and len(text) <= MAX_SUBJECT_CHARS
+
+
+def _check(content: bytes, sender: Sender, headers: dict[str, str]) -> None:
     """Reads the bytes as a mail server will, and refuses any header that was not meant.
 
-    What the standard library accepts as a header value is not proof enough of what it writes.
+    That a value was accepted is not proof enough of what was written.
     """
     read = message_from_bytes(content, policy=policy.SMTP)
-    found = {name: str(value) for name, value in read.items()}
-    expected = {*headers, "MIME-Version", "Content-Type"} | (
+    expected = {"From", *headers, "MIME-Version", "Content-Type"} | (
         set[str]() if read.is_multipart() else {"Content-Transfer-Encoding"}
     )
-    changed = [name for name, value in headers.items() if found.get(name) != value]
-    if len(read.items()) != len(expected) or set(found) != expected or changed or read.defects:
+    changed = [name for name, value in headers.items() if str(read[name]) != value]
+    if not _is_from(read["From"], sender):
+        changed.append("From")
+    if len(read.items()) != len(expected) or set(read.keys()) != expected or changed or read.defects:
         msg = f"the message does not keep the headers it was given: {', '.join(changed) or 'others appear'}"
         raise Permanent(msg)
-    if _BARE_LINE_END.search(content) or len(content) > MAX_MESSAGE_BYTES:
-        msg = f"the message has a bare line end, or more than {MAX_MESSAGE_BYTES} bytes"
+    lines = content.split(b"\r\n")
+    if _BARE_LINE_END.search(content) or len(content) > MAX_MESSAGE_BYTES or max(map(len, lines)) > MAX_LINE:
+        msg = f"the message has a bare or too long line, or more than {MAX_MESSAGE_BYTES} bytes"
         raise Permanent(msg)
+
+
+def _is_from(header: object, sender: Sender) -> bool:
+    """Whether the header names this sender. Blanks in the name do not count: the reader adds some."""
+    if not isinstance(header, AddressHeader):
+        return False
+    read = [(one.addr_spec, one.display_name.replace(" ", "")) for one in header.addresses]
+    return read == [(sender.address, sender.name.replace(" ", ""))]
 
 
 async def deliver(server: MailServer, sender: Sender, to: str, content: bytes) -> None:
