@@ -11,9 +11,11 @@ import pytest
 from headrace import App, Context, InvalidInput, ManualClock, Settings
 from headrace.core.filters import JobFilter, Page
 from headrace.core.request import EnqueueRequest
-from headrace.core.schedule import CatchUp, Cron, Every, Fire, Once, Timing, fired_by
+from headrace.core.schedule import CatchUp, Cron, Every, Fire, Once, Timing, Unknown, fired_by
+from headrace.core.scheduled import key_of
 from headrace.engine.declared import Declarations, timing_of
-from headrace.errors import MisuseError, UnknownJobType
+from headrace.errors import MisuseError, Refused, UnknownJobType
+from headrace.stores.protocol import Register, Swap
 from headrace.upkeep.fire import FireSchedules
 from tests.builders import NOW
 from tests.contract.conftest import STORES, Kind
@@ -126,6 +128,77 @@ async def test_fire_keeps_the_version_of_the_job_type_that_was_put(app: App) -> 
     jobs = await opened.store.find("default", JobFilter(), Page(limit=10))
     assert made == 1
     assert [(job.facts.version, job.facts.payload) for job in jobs.jobs] == [(2, '{"days":3}')]
+
+
+def echoing(app: App) -> None:
+    @app.job(name="echo")
+    async def echo() -> None: ...
+
+
+async def with_a_newer_one(app: App) -> Register:
+    """Two schedules, of which a newer program has given one a rule that is not known here."""
+    operations = await app.operations()
+    request = EnqueueRequest(type="echo", payload={})
+    for name in ("known", "newer"):
+        await operations.put_schedule(name, Timing(rule=Every(interval_ms=60_000)), request)
+    store = (await app.open()).store
+    key = key_of("newer")
+    register = (await store.read("default", (key,)))[key]
+    value = register.value.replace('"every_ms":60000', '"lunar":"full moon"')
+    swap = Swap(key=key, revision=register.revision, value=value, due_at=register.due_at)
+    assert value != register.value
+    assert await store.swap("default", (swap,))
+    return (await store.read("default", (key,)))[key]
+
+
+async def test_c50_schedule_of_a_newer_version_is_listed_as_unknown_beside_the_others(app: App) -> None:
+    echoing(app)
+    await with_a_newer_one(app)
+
+    known, newer = await app.schedules()
+
+    assert (known.id, known.timing.rule, known.error) == ("known", Every(interval_ms=60_000), None)
+    assert (newer.id, newer.request.type) == ("newer", "echo")
+    assert newer.next_at == NOW + 60_000
+    assert isinstance(newer.timing.rule, Unknown)
+    assert newer.error == newer.timing.rule.why
+    assert "only another version or machine can read it" in newer.error
+    assert await (await app.operations()).schedule("newer") == newer
+
+
+async def test_c50_schedule_of_a_newer_version_is_not_changed_but_can_be_removed(app: App) -> None:
+    echoing(app)
+    before = await with_a_newer_one(app)
+    operations = await app.operations()
+    timing, request = Timing(rule=Every(interval_ms=5_000)), EnqueueRequest(type="echo", payload={})
+
+    for change in (
+        operations.put_schedule("newer", timing, request),
+        operations.pause_schedule("newer"),
+        operations.resume_schedule("newer"),
+        operations.trigger_schedule("newer"),
+    ):
+        with pytest.raises(Refused, match="schedule 'newer' stays as it is: only another version"):
+            await change
+    store = (await app.open()).store
+    after = (await store.read("default", (before.key,)))[before.key]
+    await operations.remove_schedule("newer")
+
+    assert after == before
+    assert [one.id for one in await app.schedules()] == ["known"]
+
+
+async def test_c50_older_program_starts_beside_a_newer_one_and_leaves_its_schedule_as_it_is(app: App) -> None:
+    echoing(app)
+    before = await with_a_newer_one(app)
+    app.schedule("newer", every=60, job=EnqueueRequest(type="echo", payload={}))
+    app.schedule("other", every=60, job=EnqueueRequest(type="echo", payload={}))
+
+    await app.schedule.put_into(await app.operations())
+
+    store = (await app.open()).store
+    assert (await store.read("default", (before.key,)))[before.key] == before
+    assert [one.id for one in await app.schedules()] == ["known", "newer", "other"]
 
 
 def test_two_schedules_of_one_name_are_refused() -> None:

@@ -1,6 +1,12 @@
 """``headrace schedules``."""
 
+import asyncio
+
 import pytest
+
+from headrace.core.scheduled import key_of
+from headrace.stores.open import open_store
+from headrace.stores.protocol import Swap
 
 NIGHTLY = ("nightly", "double", "--app", "jobs_app:app", "--payload", '{"n": 21}')
 
@@ -138,3 +144,30 @@ def test_looking_at_schedules_makes_no_store(headrace, folder, act):
     assert ran.code == 3
     assert "there is no store" in ran.err
     assert list(folder.glob("*.db*")) == []
+
+
+async def given_another_rule(schedule_id: str) -> None:
+    """As a newer program would write it."""
+    store = await open_store("sqlite:///headrace.db")
+    key = key_of(schedule_id)
+    register = (await store.read("default", (key,)))[key]
+    value = register.value.replace('"every_ms":', '"lunar":')
+    swap = Swap(key=key, revision=register.revision, value=value, due_at=register.due_at)
+    assert await store.swap("default", (swap,))
+    await store.close()
+
+
+def test_schedule_of_a_newer_version_is_listed_as_unknown_and_hides_no_other(headrace):
+    added(headrace, "--every", "60")
+    headrace("schedules", "add", "newer", *NIGHTLY[1:], "--every", "90")
+    asyncio.run(given_another_rule("newer"))
+
+    header, newer, known = headrace("schedules", "list").rows
+    shown = headrace("schedules", "show", "newer", "--json").json
+    paused = headrace("schedules", "pause", "newer")
+
+    told = dict(zip(header, newer, strict=True))
+    assert (told["id"], told["schedule"], told["type"]) == ("newer", "unknown", "double")
+    assert known[0] == "nightly"
+    assert shown["unknown"] == shown["error"] == told["error"]
+    assert (paused.code, "stays as it is: only another version" in paused.err) == (1, True)

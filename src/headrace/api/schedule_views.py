@@ -3,7 +3,7 @@
 import json
 from typing import Final, assert_never
 
-from headrace.core.schedule import Cron, Every, Missed, Once, Timing, in_zone
+from headrace.core.schedule import Cron, Every, Missed, Once, Timing, Unknown, in_zone
 from headrace.core.scheduled import Schedule
 from headrace.core.wire import Json, to_iso
 
@@ -49,6 +49,8 @@ def rule_text(timing: Timing) -> str:
             return f"every {interval / 1000:g} s"
         case Once(at=at):
             return f"at {to_iso(at)}"
+        case Unknown():
+            return "unknown"
         case _:
             assert_never(timing.rule)
 
@@ -61,6 +63,8 @@ def _rule_to_json(timing: Timing) -> dict[str, Json]:
             return {"every": interval / 1000}
         case Once(at=at):
             return {"at": to_iso(at)}
+        case Unknown(why=why):
+            return {"unknown": why}
         case _:
             assert_never(timing.rule)
 

@@ -62,7 +62,14 @@ class Once:
         checked_instant(self.at, "at")
 
 
-Rule = Cron | Every | Once
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """A rule that is not known here, and why. It is only shown: nothing fires by it, and it is never kept."""
+
+    why: str
+
+
+Rule = Cron | Every | Once | Unknown
 
 
 class Missed(StrEnum):
@@ -145,7 +152,7 @@ class Timing:
         match self.rule:
             case Cron(zone=zone):
                 return zone
-            case Every() | Once():
+            case Every() | Once() | Unknown():
                 return UTC_ZONE
 
     def same_instants(self, other: "Timing") -> bool:
@@ -178,6 +185,8 @@ class Timing:
                 return first if after < first else first + ((after - first) // interval + 1) * interval
             case Once(at=at):
                 return at if at > after else None
+            case Unknown():
+                return None
             case _:
                 assert_never(self.rule)
 

@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never, cast
 from headrace.core.backoff import Backoff
 from headrace.core.firing import Firing, firing
 from headrace.core.request import MAX_TAGS, EnqueueRequest
-from headrace.core.schedule import CatchUp, Cron, Every, Missed, Once, Rule, Timing
+from headrace.core.schedule import CatchUp, Cron, Every, Missed, Once, Rule, Timing, Unknown
 from headrace.core.unique import OnConflict, Unique, Until
 from headrace.core.wishes import Wishes
 from headrace.errors import InvalidInput
@@ -192,6 +192,8 @@ def _timing_to_json(timing: Timing) -> dict[str, object]:
             return told | {"every_ms": interval}
         case Once(at=at):
             return told | {"at": at}
+        case Unknown(why=why):
+            raise InvalidInput(why, field="schedule")
         case _:
             assert_never(timing.rule)
 

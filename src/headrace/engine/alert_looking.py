@@ -8,7 +8,7 @@ from headrace.core.breaker import LANE, BreakerState
 from headrace.core.scheduled import KIND as SCHEDULES
 from headrace.core.scheduled import Schedule, loads
 from headrace.core.states import TERMINAL, State
-from headrace.errors import InvalidInput
+from headrace.core.unreadable import UNREADABLE
 from headrace.stores.protocol import Register, Store
 
 
@@ -57,5 +57,5 @@ def _schedule(register: Register) -> Schedule | None:
     """The schedule of a register; None for one that only another version can read."""
     try:
         return loads(register.value)
-    except (InvalidInput, KeyError, TypeError, ValueError):
+    except UNREADABLE:
         return None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from headrace.core.request import EnqueueRequest
-from headrace.core.schedule import UTC_ZONE, CatchUp, Cron, Every, Once, Rule, Timing, checked_id
+from headrace.core.schedule import UTC_ZONE, CatchUp, Cron, Every, Once, Rule, Timing, Unknown, checked_id
 from headrace.core.scheduled import checked_request
 from headrace.engine.operations import Operations
 from headrace.errors import InvalidInput, MisuseError
@@ -87,13 +87,19 @@ class Declarations:
     async def put_into(self, operations: Operations) -> None:
         """Puts all of them. What has passed before it was ever put is left out.
 
+        One that a newer program has put so that this one cannot read it is left as it is.
+
         Raises InvalidInput (UnknownJobType, InvalidPayload), StoreError.
         """
         if not self._declared:
             return
-        known = {one.id for one in await operations.schedules()}
+        there = await operations.schedules()
+        known = {one.id for one in there}
+        newer = {one.id for one in there if isinstance(one.timing.rule, Unknown)}
         now = operations.now()
         for one in self._declared.values():
+            if one.id in newer:
+                continue
             if one.id in known or one.timing.following(now, anchor=now) is not None:
                 await operations.put_schedule(one.id, one.timing, one.request)
 

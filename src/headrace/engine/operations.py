@@ -248,7 +248,7 @@ class Operations(
         ...
 
     async def schedules(self) -> Sequence[Schedule]:
-        """All schedules, by id."""
+        """All schedules, by id. One that only another version can read has the rule ``Unknown``."""
         ...
 
     async def schedule(self, schedule_id: str) -> Schedule:

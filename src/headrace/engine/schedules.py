@@ -10,6 +10,7 @@ from headrace.core.policy import DAY_MS
 from headrace.core.request import EnqueueRequest
 from headrace.core.schedule import Fire, Timing, checked_id, schedule_tag
 from headrace.core.scheduled import KIND, Schedule, checked_request, dumps, key_of, loads
+from headrace.core.unreadable import UNREADABLE, shown, why_unreadable
 from headrace.core.wishes import Wishes
 from headrace.engine.enqueue import new_job
 from headrace.engine.keys import lane_of
@@ -17,7 +18,14 @@ from headrace.engine.operations import TypeInfo
 from headrace.engine.preparing import Preparing
 from headrace.engine.published import PublishedTypes
 from headrace.engine.registry import Registry
-from headrace.errors import InvalidInput, ScheduleNotFound, StaleRegister, StoreUnavailable, UnknownJobType
+from headrace.errors import (
+    InvalidInput,
+    Refused,
+    ScheduleNotFound,
+    StaleRegister,
+    StoreUnavailable,
+    UnknownJobType,
+)
 from headrace.mint import IdMint
 from headrace.stores.protocol import Inserted, NewJob, Receipt, Register, Store, Swap
 
@@ -40,12 +48,13 @@ class Schedules:
         self._ids = IdMint(random.Random())
 
     async def all(self) -> Sequence[Schedule]:
-        """All schedules, by id."""
-        return [loads(one.value) for one in await self._store.scan(self._engine.namespace, f"{KIND}:")]
+        """All schedules, by id. One that only another version can read has the rule ``Unknown``."""
+        found = await self._store.scan(self._engine.namespace, f"{KIND}:")
+        return [shown(one.key.removeprefix(f"{KIND}:"), one.value) for one in found]
 
     async def get(self, schedule_id: str) -> Schedule:
-        """One schedule. Raises ScheduleNotFound."""
-        return loads((await self._register(schedule_id)).value)
+        """One schedule, as ``all`` shows it. Raises ScheduleNotFound."""
+        return shown(schedule_id, (await self._register(schedule_id)).value)
 
     async def put(self, schedule_id: str, timing: Timing, request: EnqueueRequest) -> Schedule:
         """Makes a schedule, or changes it; see ``core.scheduled.put``.
@@ -101,7 +110,7 @@ class Schedules:
 
         async def attempt(register: Register) -> bool:
             now = self._engine.now()
-            known = loads(register.value)
+            known = _read(schedule_id, register)
             after = replace(known, triggered_at=now)
             job = await self._triggered(known, now)
             swap = Swap(
@@ -154,7 +163,7 @@ class Schedules:
         key = key_of(schedule_id)
         for _ in range(_TRIES):
             found = (await self._store.read(self._engine.namespace, (key,))).get(key)
-            known = None if found is None else loads(found.value)
+            known = None if found is None else _read(schedule_id, found)
             wanted = change(known)
             if wanted == known:
                 return wanted
@@ -207,6 +216,14 @@ def fired_job(  # noqa: PLR0913 - a job is made of exactly these
         placement=replace(job.placement, due_at=due_at, rank=due_at),
         receipt=Receipt(key=fire.receipt_key, until=kept_until),
     )
+
+
+def _read(schedule_id: str, register: Register) -> Schedule:
+    """What is to be changed. Raises Refused: what only another version can read, this one leaves as it is."""
+    try:
+        return loads(register.value)
+    except UNREADABLE as error:
+        raise Refused(f"schedule {schedule_id!r} stays as it is: {why_unreadable(error)}") from error
 
 
 def _too_fast(schedule_id: str) -> StoreUnavailable:
