@@ -26,15 +26,33 @@ class Steps:
             step()
 
 
+Take = Callable[[Callable[[], None], Callable[[], None]], None]
+"""Says what ``stop`` and ``hurry`` are; signals take these steps from then on."""
+
+
 @contextmanager
-def on_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Generator[None]:
-    """While this is open, signals take these steps instead of Python's own."""
+def taking_signals() -> Generator[Take]:
+    """Gives ``take``. From its call to the end of the block signals take its steps, not Python's own.
+
+    So what is opened inside this block is also closed in peace: Python's own way breaks off the closing.
+    """
     loop = asyncio.get_running_loop()
-    steps = Steps(stop, hurry)
-    for number in SIGNALS:
-        loop.add_signal_handler(number, steps.received)
+
+    def take(stop: Callable[[], None], hurry: Callable[[], None]) -> None:
+        steps = Steps(stop, hurry)
+        for number in SIGNALS:
+            loop.add_signal_handler(number, steps.received)
+
     try:
-        yield
+        yield take
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+
+
+@contextmanager
+def on_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Generator[None]:
+    """While this is open, signals take these steps instead of Python's own."""
+    with taking_signals() as take:
+        take(stop, hurry)
+        yield

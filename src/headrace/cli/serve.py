@@ -21,7 +21,7 @@ from headrace.cli.options import AppPath, Url
 from headrace.cli.worker import WorkerPlan, made_upkeep, made_worker, say_wakeups
 from headrace.engine.operations import Operations
 from headrace.settings import DEFAULT_PORT
-from headrace.signals import on_signals
+from headrace.signals import taking_signals
 from headrace.worker.signals import EXIT_REPLACE_ME, leave, tune_interpreter
 from headrace.worker.worker import Worker
 
@@ -63,6 +63,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
 async def serve_app(app: App, listening: Listening, plan: WorkerPlan | None) -> int:
     """Serves until a signal comes, or until the worker needs a new process."""
     async with AsyncExitStack() as stack:
+        take = stack.enter_context(taking_signals())
         await stack.enter_async_context(app)
         server = Server(_config(await app.operations("http"), listening), lambda: _say(listening.url))
         await stack.enter_async_context(await made_upkeep(app, plan or WorkerPlan()))
@@ -80,11 +81,11 @@ async def serve_app(app: App, listening: Listening, plan: WorkerPlan | None) -> 
             if worker is not None:
                 worker.interrupt()
 
-        with on_signals(stop, hurry):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(server.serve(sockets=list(listening.sockets)))
-                if worker is not None:
-                    group.create_task(_run(worker, stop))
+        take(stop, hurry)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.serve(sockets=list(listening.sockets)))
+            if worker is not None:
+                group.create_task(_run(worker, stop))
     if worker is None:
         return Exit.DONE
     code = EXIT_REPLACE_ME if worker.wants_exit else Exit.DONE
@@ -101,7 +102,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Leaves signals to ``on_signals``."""
+        """Leaves signals to ``taking_signals``."""
         yield
 
     async def startup(self, sockets: list[socket] | None = None) -> None:

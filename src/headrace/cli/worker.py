@@ -18,9 +18,10 @@ from headrace.core.ids import checked_name
 from headrace.errors import InvalidInput, StoreError
 from headrace.files.open import kept_files, opened_files
 from headrace.settings import checked_lease
+from headrace.signals import taking_signals
 from headrace.upkeep.upkeep import Upkeep, usual_chores
 from headrace.worker.settings import WorkerSettings
-from headrace.worker.signals import leave, run_until_signalled
+from headrace.worker.signals import leave, run_alone
 from headrace.worker.worker import Worker
 
 MAX_PROCESSES = 256
@@ -141,13 +142,15 @@ def slots_of(text: str | None, concurrency: int) -> dict[str, int] | None:
 
 async def _work(plan: WorkerPlan, url: str | None, *, supervised: bool) -> int:
     app = app_for(plan.app_path, url)
-    async with app, await made_upkeep(app, plan), made_worker(app, plan) as one:
-        await say_wakeups(app, one)
-        watching = asyncio.create_task(_stop_when_alone(one)) if supervised else None
-        code = await run_until_signalled(one)
-        if watching is not None:
-            watching.cancel()
-    leave(one, code)
+    with taking_signals() as take:
+        async with app, await made_upkeep(app, plan), made_worker(app, plan) as one:
+            await say_wakeups(app, one)
+            watching = asyncio.create_task(_stop_when_alone(one)) if supervised else None
+            take(one.request_stop, one.interrupt)
+            code = await run_alone(one)
+            if watching is not None:
+                watching.cancel()
+        leave(one, code)
     return code
 
 

@@ -32,14 +32,19 @@ def tune_interpreter() -> None:
 
 
 async def run_until_signalled(worker: Worker) -> int:
+    """Runs the worker, which signals stop, until it has stopped; see ``run_alone``."""
+    with on_signals(worker.request_stop, worker.interrupt):
+        return await run_alone(worker)
+
+
+async def run_alone(worker: Worker) -> int:
     """Runs the worker until it has stopped; returns the exit code for the process.
 
     75 asks the supervisor for a new process: a handler could not be stopped. Handlers that still run
     keep nothing here alive: call ``leave`` with the code when everything else is closed.
     """
     tune_interpreter()
-    with on_signals(worker.request_stop, worker.interrupt):
-        await worker.run()
+    await worker.run()
     return EXIT_REPLACE_ME if worker.wants_exit else 0
 
 
