@@ -231,7 +231,10 @@ class App(OpensItsStore, DefinesAlerts, DefinesChunks, DefinesLoops, HearsEvents
         return await (await self.operations()).limits()
 
     async def schedules(self) -> "Sequence[Schedule]":
-        """All schedules of the namespace, by id: those of ``app.schedule`` and those put while running."""
+        """All schedules of the namespace, by id: those of ``app.schedule`` and those put while running.
+
+        One that only a newer version can read is there with the rule ``Unknown``, which says why.
+        """
         return await (await self.operations()).schedules()
 
     def batch(

@@ -6,6 +6,7 @@ import pytest
 
 from tests.faces.commands import Commands
 from tests.importing.bullmq import Bull
+from tests.servers.shared_valkey import SHARED_VALKEY
 from tests.servers.valkey import client_of
 
 PROGRAM = '''
@@ -44,6 +45,9 @@ def test_a_queue_is_imported_and_counted(bull: Bull, headrace, arguments, tmp_pa
     assert ["wait", "welcome", "send", "1"] in ran.rows
     assert ["delayed", "welcome", "send", "1"] in ran.rows
     assert "2 jobs imported, of 2 that fit" in ran.out
+    assert ran.err.splitlines() == [
+        f"{step} {done} of 2" for step in ("looking at", "taking in") for done in (1, 2)
+    ]
     assert (again.code, again.json["taken"], again.json["takenBefore"]) == (0, 0, 2)
     audit = headrace("audit", "--url", f"sqlite:///{tmp_path / 'jobs.db'}", "--json")
     assert "import.bullmq" in audit.out
@@ -61,6 +65,28 @@ def test_a_plan_writes_nothing(bull: Bull, headrace, arguments, tmp_path):
     assert "1 jobs would be imported. Nothing was written." in ran.out
     assert not (tmp_path / "jobs.db").exists()
     assert bull.everything() == before
+
+
+def test_a_plan_writes_nothing_to_a_server_that_nobody_has_used_yet(bull: Bull, headrace, bull_url, tmp_path):
+    bull.add(data={"to": "a"})
+    target = SHARED_VALKEY.fresh_url()
+
+    ran = headrace(
+        "import-bullmq",
+        "--from",
+        bull_url,
+        "--queue",
+        "mail",
+        "--to",
+        target,
+        "--app",
+        "letters:app",
+        "--plan",
+    )
+
+    assert "1 jobs would be imported" in ran.out
+    with closing(client_of(target)) as client:
+        assert client.dbsize() == 0
 
 
 def test_unknown_names_are_wrong_usage(bull: Bull, headrace, arguments):

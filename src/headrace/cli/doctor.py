@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from headrace.api.views import worker_to_json
 from headrace.app import App
 from headrace.cli.exits import Exit, one_line
-from headrace.cli.opening import app_for, settings_for, wait_for, what_is_missing
+from headrace.cli.opening import Missing, app_for, settings_for, wait_for, what_is_missing
 from headrace.cli.options import AppPath, AsJson, Url
 from headrace.cli.show import print_facts, print_json, print_line, print_table
 from headrace.core.wire import Json, to_iso
@@ -21,7 +21,7 @@ from headrace.engine.operations import Operations
 from headrace.errors import HeadraceError
 from headrace.files.open import files_folder
 from headrace.settings import Settings
-from headrace.stores.protocol import WorkerHello
+from headrace.stores.protocol import Health, WorkerHello
 
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):.*@")
 Payloads = Annotated[
@@ -66,7 +66,7 @@ def doctor(
         try:
             missing = await what_is_missing(settings.url)
             if missing is not None:
-                report.wrong.append(missing)
+                examine_missing(missing, report)
                 return
             async with examined:
                 await examine(await examined.operations(), report)
@@ -83,18 +83,19 @@ def doctor(
     return Exit.REFUSED if report.wrong else Exit.DONE
 
 
+def examine_missing(missing: Missing, report: Report) -> None:
+    """Adds what there is to say of a store in which nothing can be looked at yet."""
+    if missing.health is None:
+        report.wrong.append(missing.why)
+        return
+    _tell_health(missing.health, report)
+    report.warnings.append(missing.why)
+
+
 async def examine(engine: Operations, report: Report) -> None:
     """Adds what the store says of itself, and what it holds that waits in vain."""
-    health = await engine.health()
+    _tell_health(await engine.health(), report)
     now = engine.now()
-    report.store = {
-        "store": health.store,
-        "version": health.version,
-        "schema": health.schema,
-        "durability": health.tier.value,
-        **health.details,
-    }
-    report.warnings.extend(health.warnings)
     workers = await engine.workers()
     report.workers.extend(worker_to_json(one) | {"alive": _alive(one, now)} for one in workers)
     report.wrong.extend(
@@ -173,6 +174,17 @@ def _version_if_there(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _tell_health(health: Health, report: Report) -> None:
+    report.store = {
+        "store": health.store,
+        "version": health.version,
+        "schema": health.schema,
+        "durability": health.tier.value,
+        **health.details,
+    }
+    report.warnings.extend(health.warnings)
 
 
 def _alive(worker: WorkerHello, now: int) -> bool:

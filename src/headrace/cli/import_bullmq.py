@@ -1,14 +1,14 @@
 """``headrace import-bullmq``: takes in the waiting jobs of a BullMQ queue."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from headrace.cli.exits import Exit, shown
-from headrace.cli.opening import app_for, operator, settings_for, sqlite_file, wait_for, what_is_missing
+from headrace.cli.opening import app_for, operator, settings_for, wait_for, what_is_missing
 from headrace.cli.options import AppPath, AsJson
+from headrace.cli.progress import telling
 from headrace.cli.show import print_json, print_line, print_table
 from headrace.core.ids import checked_name
 from headrace.core.schedule import UTC_ZONE
@@ -73,16 +73,18 @@ def import_bullmq(  # noqa: PLR0913 - the command's options
         async with bull_reader(source, there) as reader, opened_app:
             opened = await opened_app.open()
             checks = frozenset(one.info.name for one in opened_app.registry.all())
-            importer = Importer(
-                reader,
-                Target(store=opened.store, operations=await opened_app.operations(operator()), checks=checks),
-                Translation(source=there, types=types, queue=to_queue),
-                wishes,
-                _Lines().say,
-            )
+            operations = await opened_app.operations(operator())
+            with telling() as tell:
+                importer = Importer(
+                    reader,
+                    Target(store=opened.store, operations=operations, checks=checks),
+                    Translation(source=there, types=types, queue=to_queue),
+                    wishes,
+                    tell,
+                )
+                report = await (importer.plan() if plan else importer.run())
             if plan:
-                return await importer.plan()
-            report = await importer.run()
+                return report
             await opened.operations.audit_log.write(
                 actor=operator(),
                 action="import.bullmq",
@@ -98,10 +100,8 @@ def import_bullmq(  # noqa: PLR0913 - the command's options
 
 
 async def _looked_at(url: str | None) -> str | None:
-    """The URL for a plan, which makes no file: one that is not there has no jobs and types either."""
-    settings = settings_for(url)
-    is_file = sqlite_file(settings.url) is not None
-    return "sqlite://" if is_file and await what_is_missing(settings.url) else url
+    """The URL for a plan, which writes nothing: a store that is not there has no jobs and types either."""
+    return "sqlite://" if await what_is_missing(settings_for(url).url) else url
 
 
 def _mapping(given: Sequence[str]) -> dict[str, str]:
@@ -114,19 +114,6 @@ def _mapping(given: Sequence[str]) -> dict[str, str]:
         if types.setdefault(name, checked_name(kind, "type")) != kind:
             raise InvalidInput(f"--map gives {name!r} two types", field="map")
     return types
-
-
-class _Lines:
-    """A line on stderr whenever another tenth is done."""
-
-    def __init__(self) -> None:
-        self._last: tuple[str, int] | None = None
-
-    def say(self, what: str, done: int, total: int) -> None:
-        tenth = done * 10 // total if total else 10
-        if (what, tenth) != self._last:
-            self._last = (what, tenth)
-            sys.stderr.write(f"{what} {done} of {max(done, total)}\n")
 
 
 def _print(report: "Report") -> None:

@@ -1,9 +1,8 @@
 """``headrace move``: takes all jobs of a namespace from one store to another."""
 
-import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 from headrace.cli.exits import Exit, shown
 from headrace.cli.opening import settings_for, wait_for, what_is_missing
 from headrace.cli.options import AsJson
+from headrace.cli.progress import telling
 from headrace.cli.show import print_json, print_line, print_table
 from headrace.errors import InvalidInput, NotFound
 from headrace.stores.open import open_store
@@ -18,7 +18,7 @@ from headrace.stores.open import open_store
 if TYPE_CHECKING:
     from headrace.moving.planning import Plan
     from headrace.moving.report import Report
-    from headrace.moving.sides import Said, Say, Side
+    from headrace.moving.sides import Side
 
 PATIENCE: Final = 300
 """With a pause of two seconds: an outage of ten minutes is sat out."""
@@ -62,7 +62,7 @@ def move(  # noqa: PLR0913 - the command's options
 
         missing = await what_is_missing(source)
         if missing is not None:
-            raise NotFound(f"--from: {missing}")
+            raise NotFound(f"--from: {missing.why}")
         async with _opened(source) as here:
             if plan:
                 found = await planned(here, ended=ended)
@@ -72,8 +72,12 @@ def move(  # noqa: PLR0913 - the command's options
                 if start_over:
                     await forget_move(here)
                 wishes = Wishes(wait=wait, ended=ended, patience=PATIENCE)
-                with _saying() as say:
-                    around = Surroundings(say=say, mover=mover_name(), has_gone=has_gone)
+                with telling() as tell:
+                    around = Surroundings(
+                        say=lambda said: tell(said.text, said.done, said.total),
+                        mover=mover_name(),
+                        has_gone=has_gone,
+                    )
                     report = await run_move(here, there, wishes, around)
         print_json(report.to_json()) if as_json else _print_report(report)
         return Exit.DONE if report.verified else Exit.REFUSED
@@ -92,46 +96,6 @@ async def _opened(url: str, *, make: bool = False) -> "AsyncGenerator[Side]":
         yield await side_of(store, settings_for(url).namespace)
     finally:
         await store.close()
-
-
-@contextmanager
-def _saying() -> "Generator[Say]":
-    """Shows how far the move is on stderr: a bar on a terminal, else a line for each step."""
-    if not sys.stderr.isatty():
-        yield _Lines().say
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=None)
-
-        def say(said: "Said") -> None:
-            progress.tasks[0].total = said.total or None  # `update` cannot take a total away
-            progress.update(task, description=shown(said.text), completed=said.done)
-
-        yield say
-
-
-class _Lines:
-    """A line whenever the step is another one, or a tenth of it is done."""
-
-    def __init__(self) -> None:
-        self._last: tuple[str, int] | None = None
-
-    def say(self, said: "Said") -> None:
-        tenth = said.done * 10 // said.total if said.total else 0
-        if (said.text, tenth) == self._last:
-            return
-        self._last = (said.text, tenth)
-        how_far = f" {said.done} of {said.total}" if said.total else ""
-        sys.stderr.write(f"{shown(said.text)}{how_far}\n")
 
 
 def _print_plan(plan: "Plan") -> None:

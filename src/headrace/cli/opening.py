@@ -7,18 +7,29 @@ import pwd
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.app import App
-from headrace.errors import InvalidInput, NotFound
+from headrace.cli.exits import one_line
+from headrace.errors import InvalidInput, NotFound, StoreUnusable
 from headrace.settings import Settings
 from headrace.stores.open import open_store
+from headrace.stores.protocol import Health, Store
 
 T = TypeVar("T")
 
 _SQLITE = "sqlite:///"
+_MAKERS = "`headrace serve`, `worker` and `enqueue` make it"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a store cannot be looked at, and what helps. ``health``: of a server that needs nothing before."""
+
+    why: str
+    health: Health | None = None
 
 
 def wait_for(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -89,7 +100,7 @@ async def existing(url: str | None) -> AsyncGenerator[App]:
     settings = settings_for(url)
     missing = await what_is_missing(settings.url)
     if missing is not None:
-        raise NotFound(f"{missing}, or name another with --url")
+        raise NotFound(f"{missing.why}, or name another with --url")
     async with App(settings=settings) as app:
         app.actor = operator()
         yield app
@@ -104,18 +115,25 @@ def operator() -> str:
     return f"cli:{name}"
 
 
-async def what_is_missing(url: str) -> str | None:
-    """Why the store cannot be looked at as it is, and what helps; None if it can."""
+async def what_is_missing(url: str) -> Missing | None:
+    """What a store lacks to be looked at as it is; None if nothing. Makes and changes none."""
     file = sqlite_file(url)
     if file is not None:
-        made = "`headrace serve`, `worker` and `enqueue` make it"
-        return None if file.is_file() else f"there is no store at {url} yet: {made}"
+        return None if file.is_file() else Missing(f"there is no store at {url} yet: {_MAKERS}")
     store = await open_store(url)
     try:
-        plan = await store.migration_plan()
+        return await _lacked(store) if await store.migration_plan() else None
     finally:
         await store.close()
-    return "the store is not set up for this version: run `headrace migrate`" if plan else None
+
+
+async def _lacked(store: Store) -> Missing:
+    """What one lacks that ``migrate`` would change: to some it is enough that a program begins."""
+    try:
+        health = await store.check()
+    except StoreUnusable as error:
+        return Missing(one_line(error))
+    return Missing(f"nothing of Headrace is in the store yet: {_MAKERS}", health)
 
 
 def sqlite_file(url: str) -> Path | None:
