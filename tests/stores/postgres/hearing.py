@@ -1,58 +1,32 @@
-"""Wake-ups of one process after another, for the tests that look at them closely."""
+"""Wake-ups over PostgreSQL's own notices."""
 
 import asyncio
-import heapq
-import itertools
-import subprocess
-import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 
-from headrace.stores.listening import Heartbeat
 from headrace.stores.postgres.channel import NotifyChannel, channel_of
 from headrace.stores.postgres.database import Database
 from headrace.stores.postgres.location import parse
 from headrace.stores.waking import Wakeups
+from tests.servers.proxy import Proxy
+from tests.servers.shared import SHARED
+from tests.stores.hearing import Heard, HearingServer, wakeups_by
+from tests.stores.postgres.conftest import database_of
 
-ROOT = Path(__file__).resolve().parents[3]
-NAMESPACE = "default"
-ONE = frozenset({"one"})
-LONG_MS = 60_000
-"""How long a broken store would make a test hang."""
-AT_ONCE_MS = 0
-
-QUICK = Heartbeat(every=0.02, answer_within=0.2)
+LISTENING = "select pid from pg_stat_activity where application_name = $1"
 
 
-@asynccontextmanager
-async def wakeups(url: str, **how: Any) -> AsyncGenerator[Wakeups]:
+def wakeups(url: str, **how: Any) -> AbstractAsyncContextManager[Wakeups]:
     database = Database(parse(url))
-    made = Wakeups(NotifyChannel(database), **how)
-    try:
-        yield made
-    finally:
-        await made.close()
-        await database.close()
-
-
-async def hears(made: Wakeups) -> None:
-    """Returns when this process hears the others."""
-    while await made.described() != "listening":
-        await asyncio.sleep(0.001)
-
-
-async def sent(made: Wakeups) -> None:
-    """Returns when nothing is on its way to the server."""
-    while made._notifier._sending is not None:
-        await asyncio.sleep(0)
+    return wakeups_by(NotifyChannel(database), database, **how)
 
 
 @asynccontextmanager
-async def overheard(url: str) -> AsyncGenerator[Callable[[], Any]]:
+async def overheard(url: str) -> AsyncGenerator[Heard]:
     """All payloads that the server passed on so far, asked of it in order."""
     location = parse(url)
     connection = await asyncpg.connect(location.server.dsn)
@@ -68,33 +42,24 @@ async def overheard(url: str) -> AsyncGenerator[Callable[[], Any]]:
     await connection.close()
 
 
-class ManualTiming:
-    """The clock and the timers of a loop, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self._order = itertools.count()
-        self._timers: list[tuple[float, int, Callable[[], object]]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> None:
-        heapq.heappush(self._timers, (self.now + delay, next(self._order), callback))
-
-    def advance(self, seconds: float) -> None:
-        self.now = round(self.now + seconds, 6)
-        while self._timers and self._timers[0][0] <= self.now + 1e-9:
-            heapq.heappop(self._timers)[2]()
+def _connected(url: str, name: str) -> int:
+    return len(SHARED.databases.run_sql(database_of(url), LISTENING, name))
 
 
-def child(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """Another process that runs this code, and speaks on stderr of whatever it leaves open."""
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", code, *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _cut(url: str, name: str) -> int:
+    ended = f"select pg_terminate_backend(pid, 10000) from ({LISTENING}) ears"
+    return sum(row[0] for row in SHARED.databases.run_sql(database_of(url), ended, name))
+
+
+ON_POSTGRES = HearingServer(
+    name="postgres",
+    url=SHARED.url,
+    wakeups=wakeups,
+    overheard=overheard,
+    proxy=Proxy,
+    heard_at=lambda url, address: f"{url}?listen={quote(address, safe='')}",
+    named=lambda url, name: f"{url}?application_name={name}",
+    connected=_connected,
+    cut=_cut,
+    deaf="listen=off",
+)

@@ -16,7 +16,7 @@ from headrace.stores.postgres.location import parse
 from headrace.stores.postgres.schema import Present, refuse_server
 from headrace.stores.postgres.statements import migrations
 from tests.builders import a_job, claim, enqueue
-from tests.stores.postgres.hearing import child
+from tests.stores.hearing import child
 
 LATEST = migrations()[-1][0]
 

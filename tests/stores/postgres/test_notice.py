@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.stores.notice import MOST_BYTES, Notice, read, written
-from tests.stores.postgres.hearing import NAMESPACE
+from tests.stores.hearing import NAMESPACE
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from headrace.stores.values import Holder
 from tests.builders import NAMESPACE, NOW, a_job, claim, enqueue, settle
 from tests.faces.commands import running
 from tests.servers import pgbouncer
-from tests.stores.postgres.hearing import LONG_MS, ONE, hears, wakeups
+from tests.stores.hearing import LONG_MS, ONE, hears
+from tests.stores.postgres.hearing import wakeups
 
 pytestmark = pytest.mark.skipif(pgbouncer.program() is None, reason="pgbouncer is not installed")
 

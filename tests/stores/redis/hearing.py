@@ -1,51 +1,28 @@
-"""Wake-ups of one process after another, for the tests that look at them closely."""
+"""Wake-ups over publish and subscribe."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Any
 
-from headrace.stores.listening import Heartbeat
 from headrace.stores.redis.channel import PubSubChannel, channel_of
 from headrace.stores.redis.database import Database
 from headrace.stores.redis.location import parse
 from headrace.stores.waking import Wakeups
+from tests.servers.proxy import Proxy
+from tests.servers.resp import RespCommands
+from tests.servers.shared_valkey import SHARED_VALKEY
 from tests.servers.valkey import client_of
-
-NAMESPACE = "default"
-ONE = frozenset({"one"})
-LONG_MS = 60_000
-"""How long a broken store would make a test hang."""
-AT_ONCE_MS = 0
-
-QUICK = Heartbeat(every=0.02, answer_within=0.2)
+from tests.stores.hearing import LONG_MS, Heard, HearingServer, wakeups_by
 
 
-@asynccontextmanager
-async def wakeups(url: str, **how: Any) -> AsyncGenerator[Wakeups]:
+def wakeups(url: str, **how: Any) -> AbstractAsyncContextManager[Wakeups]:
     database = Database(parse(url))
-    made = Wakeups(PubSubChannel(database), **how)
-    try:
-        yield made
-    finally:
-        await made.close()
-        await database.close()
-
-
-async def hears(made: Wakeups) -> None:
-    """Returns when this process hears the others."""
-    while await made.described() != "listening":
-        await asyncio.sleep(0.001)
-
-
-async def sent(made: Wakeups) -> None:
-    """Returns when nothing is on its way to the server."""
-    while made._notifier._sending is not None:
-        await asyncio.sleep(0)
+    return wakeups_by(PubSubChannel(database), database, **how)
 
 
 @asynccontextmanager
-async def overheard(url: str) -> AsyncGenerator[Callable[[], Any]]:
+async def overheard(url: str) -> AsyncGenerator[Heard]:
     """All payloads that the server passed on so far, asked of it in order."""
     plain = f"{url.partition('?')[0]}?protocol=2"  # with the newer protocol an answer to a ping is no message
     with closing(client_of(plain, decode_responses=True)) as client, closing(client.pubsub()) as subscribed:
@@ -62,3 +39,28 @@ async def overheard(url: str) -> AsyncGenerator[Callable[[], Any]]:
             return list(heard)
 
         yield so_far
+
+
+def _connected(url: str, name: str) -> int:
+    with closing(client_of(url, decode_responses=True)) as client:
+        return sum(seen["name"] == name for seen in client.client_list())
+
+
+def _cut(url: str, name: str) -> int:
+    with closing(client_of(url, decode_responses=True)) as client:
+        ears = [seen["id"] for seen in client.client_list(_type="pubsub") if seen["name"] == name]
+        return sum(client.client_kill_filter(_id=ear) for ear in ears)
+
+
+ON_REDIS = HearingServer(
+    name="redis",
+    url=lambda _: SHARED_VALKEY.fresh_url(),
+    wakeups=wakeups,
+    overheard=overheard,
+    proxy=lambda url: Proxy(url, framing=RespCommands),
+    heard_at=lambda _, address: address,
+    named=lambda url, name: f"{url}?client_name={name}",
+    connected=_connected,
+    cut=_cut,
+    deaf="notify=off",
+)
