@@ -8,10 +8,11 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers import valkey_binaries
 from tests.servers.postgres import PostgresServer
 from tests.servers.shared import ELSEWHERE, SHARED
+from tests.servers.shared_valkey import ALL_SHARED
 from tests.servers.shared_valkey import ELSEWHERE as ELSEWHERE_VALKEY
-from tests.servers.shared_valkey import SHARED_VALKEY
 from tests.servers.valkey import ValkeyServer
 
 # The stores' speed varies with the disk, so examples have no deadline of their own.
@@ -46,12 +47,19 @@ def pytest_runtest_teardown() -> Generator[None, object, object]:
         return (yield)
     finally:
         SHARED.drop_copies()
-        SHARED_VALKEY.drop()
+        for server in ALL_SHARED:
+            server.drop()
 
 
 def pytest_sessionfinish() -> None:
     SHARED.close()
-    SHARED_VALKEY.close()
+    for server in ALL_SHARED:
+        server.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:  # somebody wanted everything
+        terminalreporter.write_line(valkey_binaries.told())
 
 
 @pytest.fixture

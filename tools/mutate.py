@@ -28,6 +28,7 @@ from pathlib import Path
 
 from tests.servers.postgres import PostgresServer
 from tests.servers.shared import ELSEWHERE
+from tests.servers.valkey_binaries import INSTALLED
 from tools.mutants import KINDS, Kind, Moved, Mutant, in_table
 from tools.mutants_namespaces import NAMESPACES
 
@@ -174,6 +175,7 @@ class Laboratory:
     def _environment(self) -> dict[str, str]:
         # The copy must stand before the tree that is installed in the environment.
         environment = os.environ | {"PYTHONPATH": str(self._root / "src")}
+        environment[INSTALLED] = ""  # no test need run twice
         if self._postgres is not None:
             environment[ELSEWHERE] = self._postgres.databases.admin_url
         return environment

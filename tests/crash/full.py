@@ -12,7 +12,7 @@ from tests.crash import results
 from tests.crash.catalogue import EXPERIMENTS
 from tests.crash.kit.experiment import NotHere, Size
 from tests.crash.kit.run import Report, run
-from tests.crash.kit.target import KINDS
+from tests.crash.kit.target import EVERYWHERE, KINDS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     reports: list[Report] = []
     broken = False
     for name in asked.names or sorted(EXPERIMENTS):
-        for store in asked.store or sorted(KINDS):
+        for store in asked.store or sorted(EVERYWHERE):
             try:
                 report = asyncio.run(run(name, store, asked.size, seed=asked.seed))
             except NotHere as why:

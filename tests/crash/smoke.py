@@ -1,20 +1,28 @@
 """Runs an experiment in smoke size as a test."""
 
+from collections.abc import Set as AbstractSet
+
 import pytest
 
-from tests.contract.conftest import PERSISTENT
+from tests.contract.conftest import INSTALLED, PERSISTENT
 from tests.crash.kit.experiment import NotHere, Size
 from tests.crash.kit.run import Report, run
-from tests.crash.kit.target import FILES, KINDS, POSTGRES, REDIS, SERVERS
+from tests.crash.kit.target import EVERYWHERE, FILES, KINDS, POSTGRES, REDIS, SERVERS
 
-ON_FILES = pytest.mark.parametrize("store", sorted(FILES))
-ON_SERVERS = pytest.mark.parametrize("store", sorted(SERVERS))
-ON_POSTGRES = pytest.mark.parametrize("store", [POSTGRES.name])
-ON_REDIS = pytest.mark.parametrize("store", [REDIS.name])
-ON_ALL = pytest.mark.parametrize("store", list(KINDS))
+
+def _on(stores: AbstractSet[str]) -> pytest.MarkDecorator:
+    """On every kind of these stores that this machine has."""
+    return pytest.mark.parametrize("store", [kind.name for kind in KINDS.values() if kind.store in stores])
+
+
+ON_FILES = _on(FILES)
+ON_SERVERS = _on(SERVERS)
+ON_POSTGRES = _on({POSTGRES.name})
+ON_REDIS = _on({REDIS.name})
+ON_ALL = _on(EVERYWHERE)
 
 UNDIVIDED = pytest.mark.parametrize(
-    "kind", [kind for kind in PERSISTENT if kind.name != "partitioned"], ids=lambda kind: kind.name
+    "kind", [kind for kind in (*PERSISTENT, *INSTALLED) if not kind.divided], ids=lambda kind: kind.name
 )
 """Not on queues with partitions: chunks and transactions are of one partition each."""
 

@@ -10,9 +10,9 @@ import pytest
 from headrace import App, DeadFilter, Settings
 from headrace.core.filters import JobFilter, Page
 from headrace.core.states import State
-from tests.contract.conftest import PERSISTENT
 from tests.crash.doomed_worker import DEAD, doomed
 from tests.crash.kit.children import Fleet
+from tests.crash.smoke import UNDIVIDED
 
 pytestmark = pytest.mark.crash
 
@@ -22,7 +22,7 @@ WITHIN = 120
 WORKER = "tests.crash.doomed_worker"
 
 
-@pytest.mark.parametrize("kind", PERSISTENT, ids=lambda kind: kind.name)
+@UNDIVIDED
 async def test_each_death_puts_one_job_on_the_queue_whoever_is_killed(kind, tmp_path: Path):
     url = kind.url(tmp_path)
     async with App(url, settings=Settings()) as app:

@@ -1,5 +1,6 @@
 """The command line and ``/health`` on a Redis or Valkey server."""
 
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import httpx2
@@ -10,6 +11,7 @@ from headrace.stores.redis.schema import NEWEST
 from tests.faces.commands import running
 from tests.faces.service import BASE, an_app
 from tests.servers.shared_valkey import SHARED_VALKEY
+from tests.servers.valkey import client_of
 
 
 @pytest.fixture
@@ -17,15 +19,19 @@ def url() -> str:
     return SHARED_VALKEY.fresh_url()
 
 
+def keys_in(url: str) -> list[str]:
+    with closing(client_of(url, decode_responses=True)) as client:
+        return client.keys()
+
+
 def test_doctor_shows_the_server_its_room_and_no_password(headrace, url):
     secret = url.replace("://", "://default:hunter2@")  # a server without passwords takes any
-    before = headrace("doctor", "--url", secret)
     headrace("migrate", "--url", secret)
-    after = headrace("doctor", "--url", secret)
 
-    facts = dict(row for row in after.rows if len(row) == 2)
-    assert (before.code, after.code) == (1, 0)
-    assert "wrong\tthe store is not set up for this version: run `headrace migrate`" in before.out
+    ran = headrace("doctor", "--url", secret)
+
+    facts = dict(row for row in ran.rows if len(row) == 2)
+    assert ran.code == 0
     assert facts["store"] in {"valkey", "redis"}
     assert facts["server"] == f"{urlsplit(url).netloc}{urlsplit(url).path}"
     assert facts["durability"] == "lost with the process"
@@ -33,8 +39,41 @@ def test_doctor_shows_the_server_its_room_and_no_password(headrace, url):
     assert facts["maxMemory"] == "unbounded"
     assert int(facts["connectedClients"]) < int(facts["maxClients"])
     assert facts["wakeups"] == "listening"
-    assert "warning\tappendonly is no: when the server stops, all jobs are lost" in after.out
-    assert "hunter2" not in before.out + before.err + after.out + after.err
+    assert "warning\tappendonly is no: when the server stops, all jobs are lost" in ran.out
+    assert "nothing of Headrace" not in ran.out
+    assert "hunter2" not in ran.out + ran.err
+
+
+def test_doctor_examines_a_server_that_nobody_has_used_yet_and_leaves_it_so(headrace, url):
+    ran = headrace("doctor", "--url", url)
+
+    facts = dict(row for row in ran.rows if len(row) == 2)
+    assert ran.code == 0
+    assert facts["durability"] == "lost with the process"
+    assert "warning\tappendonly is no: when the server stops, all jobs are lost" in ran.out
+    assert "warning\tnothing of Headrace is in the store yet: `headrace serve`" in ran.out
+    assert "all is well" in ran.out
+    assert facts["keys"] == "0"
+    assert not keys_in(url)
+
+
+def test_doctor_refuses_a_server_that_nobody_has_used_yet_but_that_evicts(headrace, start_valkey):
+    server = start_valkey(settings={"maxmemory": "50mb", "maxmemory-policy": "allkeys-lru"})
+
+    ran = headrace("doctor", "--url", server.url())
+
+    (wrong,) = [row[1] for row in ran.rows if row[0] == "wrong"]
+    assert ran.code == 1
+    assert "maxmemory-policy allkeys-lru" in wrong
+
+
+@pytest.mark.parametrize("arguments", [["jobs"], ["queues"], ["job", "x"], ["files", "list"]])
+def test_reading_what_nobody_has_used_yet_says_so_and_writes_nothing(headrace, url, arguments):
+    ran = headrace(*arguments, "--url", url)
+
+    assert ran.code == 3
+    assert ran.err.startswith("headrace: nothing of Headrace is in the store yet: `headrace serve`")
+    assert not keys_in(url)
 
 
 def test_migrate_marks_the_layout_once(headrace, url):
@@ -109,7 +148,8 @@ async def test_health_tells_tier_and_warnings_and_503_when_the_server_is_gone(st
             server.restart()
             again = await client.get("/health")
 
-    assert (well.status_code, well.json()["store"], well.json()["schema"]) == (200, "valkey", NEWEST)
+    make = server.info("server").get("server_name", "redis")
+    assert (well.status_code, well.json()["store"], well.json()["schema"]) == (200, make, NEWEST)
     assert well.json()["tier"] == "lost with the process"
     assert well.json()["warnings"] == ["appendonly is no: when the server stops, all jobs are lost"]
     assert (unwell.status_code, unwell.json()["status"]) == (503, "unavailable")

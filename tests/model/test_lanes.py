@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,7 +32,7 @@ from headrace.stores.protocol import ClaimRequest, NewJob, Stale, Store
 from tests.builders import LEASE, NAMESPACE, NOW, SECOND, a_failure, a_job, decided, reported
 from tests.contract.gated import GPU, account, define, slots, user, wishing
 from tests.servers.shared import SHARED
-from tests.servers.shared_valkey import SHARED_VALKEY
+from tests.servers.shared_valkey import SHARED_INSTALLED, SHARED_VALKEY, SharedValkey
 
 T = TypeVar("T")
 
@@ -269,12 +269,14 @@ class PostgresMachine(LaneMachine):
 class RedisMachine(LaneMachine):
     """The same, on Redis or Valkey."""
 
+    server: ClassVar[SharedValkey] = SHARED_VALKEY
+
     def database(self) -> str:
-        return SHARED_VALKEY.fresh_url()
+        return self.server.fresh_url()
 
     def teardown(self) -> None:
         super().teardown()
-        SHARED_VALKEY.drop()
+        self.server.drop()
 
 
 MACHINES = {
@@ -283,6 +285,8 @@ MACHINES = {
     "postgres": PostgresMachine,
     "redis": RedisMachine,
 }
+if SHARED_INSTALLED is not None:
+    MACHINES["redis-installed"] = type("InstalledMachine", (RedisMachine,), {"server": SHARED_INSTALLED})
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "faults"
 PROFILE = settings(
     max_examples=1_000 if LONG else 40,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,7 +54,7 @@ from tests.builders import (
 from tests.model.draws import QUEUES, known_types, outcomes, pick, wishes
 from tests.model.model import Model, Refused
 from tests.servers.shared import SHARED
-from tests.servers.shared_valkey import SHARED_VALKEY
+from tests.servers.shared_valkey import SHARED_INSTALLED, SHARED_VALKEY, SharedValkey
 
 T = TypeVar("T")
 
@@ -363,12 +363,14 @@ class PostgresMachine(StoreMachine):
 class RedisMachine(StoreMachine):
     """The same, on Redis or Valkey."""
 
+    server: ClassVar[SharedValkey] = SHARED_VALKEY
+
     def database(self) -> str:
-        return SHARED_VALKEY.fresh_url()
+        return self.server.fresh_url()
 
     def teardown(self) -> None:
         super().teardown()
-        SHARED_VALKEY.drop()
+        self.server.drop()
 
 
 MACHINES = {
@@ -377,6 +379,8 @@ MACHINES = {
     "postgres": PostgresMachine,
     "redis": RedisMachine,
 }
+if SHARED_INSTALLED is not None:
+    MACHINES["redis-installed"] = type("InstalledMachine", (RedisMachine,), {"server": SHARED_INSTALLED})
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "faults"
 PROFILE = settings(
     max_examples=2_000 if LONG else 100,

@@ -48,7 +48,7 @@ class Sentinel:
     ) -> Self:
         """A Sentinel that knows so many replicas, and gives the primary up after so many seconds."""
         process = Guarded(None, name="sentinel")
-        sentinel = cls(process, name=name, program=program or valkey_binaries.bundled())
+        sentinel = cls(process, name=name, program=program or valkey_binaries.usual())
         try:
             sentinel._configure(primary, lost_after)
             sentinel._launch()

@@ -1,7 +1,8 @@
 """The Valkey that all tests of a process share: started when the first of them wants it.
 
 With ``HEADRACE_TEST_REDIS=redis://…`` in the environment it is that server instead. Tests empty its logical
-databases, all but the first; the test workers of a run have some of them each.
+databases, all but the first; the test workers of a run have some of them each. Tests share a server of the
+machine's own program as well, where there is one.
 """
 
 import os
@@ -9,10 +10,12 @@ from collections import deque
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
 
+from tests.servers import valkey_binaries
 from tests.servers.valkey import ValkeyServer, client_of
 
 ELSEWHERE = "HEADRACE_TEST_REDIS"
@@ -42,18 +45,20 @@ class SharedValkey:
     """A server, and an empty logical database of it for each test.
 
     Databases share what belongs to the server: channels, functions and scripts, settings, and its memory.
+    A server of a program that is named is started whatever the environment says.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, program: Path | None = None) -> None:
+        self._program = program
         self._ends = ExitStack()
         self._taken: list[int] = []
 
     @cached_property
     def server_url(self) -> str:
         """The URL of the server, without a database."""
-        if url := os.environ.get(ELSEWHERE):
+        if url := self._elsewhere:
             return urlsplit(url)._replace(path="").geturl()
-        server = ValkeyServer.start(settings={"databases": str(DATABASES)})
+        server = ValkeyServer.start(program=self._program, settings={"databases": str(DATABASES)})
         return urlsplit(self._ends.enter_context(server).url())._replace(path="").geturl()
 
     def fresh_url(self) -> str:
@@ -75,9 +80,13 @@ class SharedValkey:
     def close(self) -> None:
         self._ends.close()
 
+    @property
+    def _elsewhere(self) -> str | None:
+        return os.environ.get(ELSEWHERE) if self._program is None else None
+
     @cached_property
     def _free(self) -> deque[int]:
-        if not os.environ.get(ELSEWHERE):
+        if not self._elsewhere:
             return deque(range(1, DATABASES))
         return deque(Worker.this().share(self._databases()))
 
@@ -98,3 +107,7 @@ class SharedValkey:
 
 
 SHARED_VALKEY = SharedValkey()
+SHARED_INSTALLED = SharedValkey(program) if (program := valkey_binaries.installed()) else None
+"""The same of the machine's own program, if it has one."""
+
+ALL_SHARED = (SHARED_VALKEY,) if SHARED_INSTALLED is None else (SHARED_VALKEY, SHARED_INSTALLED)

@@ -1,8 +1,9 @@
 from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.servers import shared_valkey
+from tests.servers import shared_valkey, valkey_binaries
 from tests.servers.shared_valkey import SHARED_VALKEY, SharedValkey, Worker
 from tests.servers.valkey import client_of
 
@@ -38,6 +39,15 @@ def test_databases_are_emptied_and_taken_back(elsewhere):
 
         assert client.dbsize() == 0
     assert url in [shared.fresh_url() for _ in range(3)]
+
+
+def test_server_of_a_named_program_is_started_whatever_the_environment_says(elsewhere):
+    shared = SharedValkey(valkey_binaries.bundled())
+
+    try:
+        assert urlsplit(shared.fresh_url()).port != urlsplit(elsewhere).port
+    finally:
+        shared.close()
 
 
 def test_first_database_of_another_server_is_left_alone(elsewhere):

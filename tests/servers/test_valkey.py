@@ -31,7 +31,7 @@ async def test_server_answers_over_tcp_and_over_its_socket(start_valkey):
     assert server.run("GET", "asked") is None
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name if path else "bundled")
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: "installed" if path else "usual")
 def test_settings_are_those_of_tests_unless_told_otherwise(start_valkey, program: Path | None):
     server = start_valkey(program=program, settings={"save": "3600 1", "maxmemory": "20mb"})
 
@@ -42,7 +42,7 @@ def test_settings_are_those_of_tests_unless_told_otherwise(start_valkey, program
 
 
 def test_bundled_program_is_valkey_and_knows_scripts(start_valkey):
-    server = start_valkey()
+    server = start_valkey(program=valkey_binaries.bundled())
 
     assert server.info("server")["server_name"] == "valkey"
     assert server.run("EVAL", "return redis.call('incrby', KEYS[1], ARGV[1])", 1, "n", 7) == 7

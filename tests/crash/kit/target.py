@@ -1,4 +1,4 @@
-"""The stores that experiments run on. A new store joins by a line in ``KINDS``."""
+"""The stores that experiments run on. A new store joins by a line in ``STORES``."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +14,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Proxy
 from tests.servers.resp import RespCommands
 from tests.servers.valkey import ValkeyServer
+from tests.servers.valkey_binaries import installed, instead
 
 
 class Server(Protocol):
@@ -61,9 +62,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of store; ``opened`` gives an empty one whose files lie in the folder."""
+    """A kind of store; ``opened`` gives an empty one whose files lie in the folder.
+
+    What makes sense on ``store`` makes sense on it. Another server of the same store has a name of its own.
+    """
 
     name: str
+    store: str
     opened: Callable[[Path], AbstractContextManager[Target]]
 
 
@@ -93,6 +98,15 @@ def redis(folder: Path) -> Iterator[Target]:
         yield Target(name="redis", url=server.url(), server=server, wire=REDIS_WIRE)
 
 
+@contextmanager
+def redis_installed(folder: Path) -> Iterator[Target]:
+    """The same of the machine's own program, which all servers run that an experiment starts beside it."""
+    if (program := installed()) is None:
+        raise LookupError("this machine has no server")
+    with instead(program), redis(folder) as target:
+        yield target
+
+
 def _ends_a_request(message: bytes) -> bool:
     return message.startswith(b"S")
 
@@ -116,11 +130,15 @@ REDIS_WIRE: Final = Wire(
     renews=saying(script("renew").sha.encode()),
 )
 
-SQLITE: Final = Kind(name="sqlite", opened=sqlite)
-POSTGRES: Final = Kind(name="postgres", opened=postgres)
-REDIS: Final = Kind(name="redis", opened=redis)
+SQLITE: Final = Kind(name="sqlite", store="sqlite", opened=sqlite)
+POSTGRES: Final = Kind(name="postgres", store="postgres", opened=postgres)
+REDIS: Final = Kind(name="redis", store="redis", opened=redis)
+REDIS_INSTALLED: Final = Kind(name="redis-installed", store="redis", opened=redis_installed)
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in (SQLITE, POSTGRES, REDIS)})
+STORES: Final = (SQLITE, POSTGRES, REDIS)
+HERE: Final = STORES if installed() is None else (*STORES, REDIS_INSTALLED)
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in HERE})
+
 FILES: Final = frozenset({SQLITE.name})
-SERVERS: Final = frozenset(KINDS) - FILES
-EVERYWHERE: Final = FILES | SERVERS
+EVERYWHERE: Final = frozenset(kind.name for kind in STORES)
+SERVERS: Final = EVERYWHERE - FILES

@@ -159,12 +159,7 @@ async def test_store_follows_a_shard_to_its_new_primary(cluster, store):
     cluster.wait_until_replicated()
 
     for shard in range(3):
-        old = cluster.primary(shard)
-        replica = next(one for one in cluster.shards[shard] if one is not old)
-        replica.run("CLUSTER FAILOVER")
-        while replica.info("replication")["role"] != "master":
-            await asyncio.sleep(0.02)
-        cluster.wait_until_serving()
+        cluster.change_places(shard)
     second = [a_job() for _ in range(12)]
     await insisted(lambda: enqueue(store, *second))
 

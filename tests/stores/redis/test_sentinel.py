@@ -21,7 +21,7 @@ if os.environ.get(ELSEWHERE):
     pytest.skip(f"{ELSEWHERE} names the server to test with", allow_module_level=True)
 
 LOST_WITHIN = 1.0
-"""As in test_cluster: replication is asynchronous."""
+"""As in test_cluster: replication is asynchronous. What a primary said last is read after its death."""
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_c49_primary_killed_under_load_costs_at_most_what_was_just_acknowl
 
     found = await insisted(lambda: there(store, list(load.acknowledged)))
     lost = [at for job_id, at in load.acknowledged.items() if job_id not in found]
-    assert [at - killed_at for at in lost if not killed_at - LOST_WITHIN < at <= killed_at] == []
+    assert [at - killed_at for at in lost if not killed_at - LOST_WITHIN < at < killed_at + LOST_WITHIN] == []
     assert {job.state for job in found.values()} == {State.COMPLETED}
 
 
