@@ -1,14 +1,14 @@
 """What the contract's tests ask that queues spread over partitions do not promise, and why.
 
-docs/decisions/0025-redis-partitions.md says what is promised instead, tests/stores/redis/test_partitions.py
-shows it.
+docs/decisions/0025-redis-partitions.md says what is promised instead, tests/stores/redis/test_partitions*.py
+show it.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 ORDER = "a claim takes the first of one partition, then of the next: C39 holds within each"
-SHARES = "limits that no key belongs to are divided among the partitions: which of these has room is chance"
+SHARES = "limits that no key belongs to are shared: which partition has a slot, or its turn, is chance"
 CHUNKS = "a chunk is of one partition, and its messages are counted there"
 FAIR = "one line for all partitions, but a claim takes the first of each: shares are near, not exact"
 EVENTS = "changes of one instant in different partitions come in any order, and each partition counts its own"

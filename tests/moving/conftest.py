@@ -20,6 +20,7 @@ KINDS: dict[str, Callable[[Path], str]] = {
     "sqlite": lambda folder: f"sqlite:///{folder / 'jobs.db'}",
     "postgres": SHARED.url,
     "redis": lambda _: SHARED_VALKEY.fresh_url(),
+    "partitioned": lambda _: f"{SHARED_VALKEY.fresh_url()}?partitions=3",
 }
 
 

@@ -22,6 +22,7 @@ from headrace.moving.report import Report
 from headrace.moving.sides import MovableStore, Side, Surroundings, side_of
 from headrace.stores.open import open_store
 from headrace.stores.protocol import LogLine, Receipt, Record, Store
+from headrace.stores.redis.partitions.sharing import is_shared
 from tests.builders import (
     EXACT,
     HOUR,
@@ -168,7 +169,10 @@ async def seen(store: MovableStore, ids: list[str] | None = None) -> dict[str, A
 
 
 async def settings(store: MovableStore) -> dict[str, Any]:
-    """Registers, records, receipts that are good, lanes."""
+    """Registers, records, receipts that are good, lanes.
+
+    Not those of limits of which nothing is kept: partitions have one for each limit that they share.
+    """
     registers = await store.scan(NAMESPACE, "")
     receipts, _ = await store.kept_receipts(NAMESPACE, after=None, limit=100)
     audit, _ = await store.list_records(NAMESPACE, "audit", Page(limit=100))
@@ -179,7 +183,11 @@ async def settings(store: MovableStore) -> dict[str, Any]:
         "receipts": sorted(
             (one.receipt.key, one.job_id, one.receipt.body) for one in receipts if one.receipt.until > NOW
         ),
-        "lanes": list(await store.kept_lanes(NAMESPACE, after="", limit=100)),
+        "lanes": [
+            one
+            for one in await store.kept_lanes(NAMESPACE, after="", limit=100)
+            if one.tat is not None or not is_shared(one.key)
+        ],
         "audit": list(audit),
     }
 

@@ -112,7 +112,7 @@ async def test_a_stale_swap_leaves_nothing(store):
 async def test_lanes_and_receipts_that_are_there_are_left(store):
     first = Adoption(
         receipts=[Kept(receipt=Receipt(key="r", until=NOW + HOUR, body="b"), job_id="x")],
-        lanes=[LaneState(key="limit:x", tat=5, opens_at=6, cap=7)],
+        lanes=[LaneState(key="breaker:x", tat=5, opens_at=6, cap=7)],
     )
     await store.adopt(NAMESPACE, first)
 
@@ -120,7 +120,7 @@ async def test_lanes_and_receipts_that_are_there_are_left(store):
         NAMESPACE,
         Adoption(
             receipts=[Kept(receipt=Receipt(key="r", until=NOW), job_id="y")],
-            lanes=[LaneState(key="limit:x"), LaneState(key="limit:y")],
+            lanes=[LaneState(key="breaker:x"), LaneState(key="limit:y")],
         ),
     )
 
@@ -129,7 +129,7 @@ async def test_lanes_and_receipts_that_are_there_are_left(store):
         *first.lanes,
         LaneState(key="limit:y"),
     ]
-    assert list(await store.kept_lanes(NAMESPACE, after="limit:x", limit=5)) == [LaneState(key="limit:y")]
+    assert list(await store.kept_lanes(NAMESPACE, after="breaker:x", limit=5)) == [LaneState(key="limit:y")]
 
 
 async def test_receipts_come_in_pages_each_once(store):

@@ -56,7 +56,8 @@ async def side_of(store: Store, namespace: str, *, clock: Clock | None = None) -
     """An end of a move. Raises StoreUnusable for a store that cannot take jobs in."""
     health = await store.check()
     where = health.details.get("server") or health.details.get("path") or ""
-    name = f"{health.store} {where}".rstrip()
+    within = health.details.get("prefix", "")
+    name = f"{health.store} {where} {within}".rstrip()
     if not _is_movable(store):
         msg = f"jobs cannot be moved from or to {name} with this version"
         raise StoreUnusable(msg)

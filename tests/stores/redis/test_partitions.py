@@ -173,8 +173,9 @@ async def test_swap_and_keyed_jobs_are_all_written_or_none(spread):
 
 
 async def test_refused_key_of_any_partition_leaves_nothing_written(spread):
-    await enqueue(spread, a_job(unique=Unique(key="taken")))
-    reject = Unique(key="taken", on_conflict=OnConflict.REJECT)
+    taken = next(key for n in range(100) if hashed(key := f"k{n}", P) == P - 1)
+    await enqueue(spread, a_job(unique=Unique(key=taken)))
+    reject = Unique(key=taken, on_conflict=OnConflict.REJECT)
     jobs = [a_job() for _ in range(20)]
 
     with pytest.raises(DuplicateJob):
@@ -236,6 +237,20 @@ async def test_c12_child_elsewhere_needs_the_parents_fence(spread):
     assert await place_of(spread, child.facts.id) != partition_of(parent)
 
 
+async def test_c12_child_that_comes_with_a_register_needs_the_parents_fence(spread):
+    await enqueue(spread, a_job(unique=Unique(key=elsewhere())))
+    (parent,) = await claim(spread)
+    stale = Holder(job_id=parent.id, fence=parent.fence + 1)
+    swap = Swap(key="batch:b", revision=0, value="1")
+
+    with pytest.raises(LeaseLost):
+        await spread.insert(NAMESPACE, [a_job()], now=NOW, parent=stale, swaps=[swap])
+    assert await spread.read(NAMESPACE, ["batch:b"]) == {}
+    (answer,) = await spread.insert(NAMESPACE, [a_job()], now=NOW, parent=holder(parent), swaps=[swap])
+
+    assert answer.kind is InsertKind.INSERTED
+
+
 async def test_children_without_keys_are_with_their_parent(spread):
     await enqueue(spread, a_job())
     (parent,) = await claim(spread)
@@ -295,7 +310,7 @@ async def test_c40_one_of_an_ordering_key_runs_at_a_time(spread):
 # ------------------------------------------------------------ limits, pauses
 
 
-async def test_c41_limit_of_a_spread_queue_is_divided(spread):
+async def test_c41_limit_of_a_spread_queue_is_shared(spread):
     limit = Limit(name="queue:default", slots=6)
     text = Definitions(code={limit.name: limit}).dumps()
     await enqueue(spread, *(a_job() for _ in range(80)))
@@ -313,16 +328,8 @@ async def test_c41_lane_of_a_key_is_not_divided(spread):
     assert len(await claim(spread, n=80)) == 3
 
 
-@pytest.mark.parametrize("slots", [0, 1, 3, 4, 10, 63])
-def test_slots_are_divided_as_evenly_as_can_be(slots):
-    shares = [divided(Limit(name="all", slots=slots), n, P).slots or 0 for n in range(P)]
-
-    assert sum(shares) == (slots if slots >= P or not slots else P)
-    assert max(shares) - min(shares) <= 1
-
-
 @pytest.mark.parametrize(
-    "rate", [Rate(count=8, per_ms=1_000), Rate(count=1, per_ms=1_000), Rate(count=9, per_ms=10, burst=6)]
+    "rate", [Rate(count=8, per_ms=1_000), Rate(count=4, per_ms=1_000), Rate(count=9, per_ms=10, burst=6)]
 )
 def test_divided_rates_are_together_no_faster_than_the_whole(rate):
     shares = [divided(Limit(name="all", rate=rate), n, P).rate for n in range(P)]

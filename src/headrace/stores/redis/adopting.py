@@ -17,7 +17,7 @@ from headrace.stores.redis.lane_looks import state_of
 from headrace.stores.redis.noting import line_text
 from headrace.stores.redis.reading import jobs_by_id, line_of, pages
 from headrace.stores.redis.registers import add_swaps
-from headrace.stores.redis.session import Session, Write
+from headrace.stores.redis.session import Look, Session, Write
 from headrace.stores.redis.stepping import signal_text, signals_of, step_values
 from headrace.stores.stepping import step_of
 from headrace.stores.texts import possible
@@ -64,22 +64,17 @@ class AdoptsJobs:
 
         async def op(session: Session) -> frozenset[str]:
             add_swaps(session, adoption.swaps)
-            fresh = await _fresh(session, namespace, adoption.jobs)
-            session.add(*_lane_writes(adoption.lanes))
-            session.add(*_job_writes(fresh, now))
-            session.add(
-                *(
-                    ("adopt_receipt", one.receipt.key, one.job_id, one.receipt.body, one.receipt.until)
-                    for one in adoption.receipts
-                )
-            )
+            fresh = await fresh_ones(session, namespace, adoption.jobs)
+            session.add(*lane_writes(adoption.lanes), *job_writes(fresh, new_jobs(fresh), now))
+            session.add(*receipt_writes(adoption.receipts))
             await session.commit()
             return frozenset(one.job.id for one in fresh)
 
         return await self._database.together(self._database.keys(namespace), op)
 
 
-async def _fresh(session: Session, namespace: str, jobs: Sequence[Carried]) -> list[Carried]:
+async def fresh_ones(session: Look, namespace: str, jobs: Sequence[Carried]) -> list[Carried]:
+    """Those that are not there, and whose unique locks nobody holds."""
     if not jobs:
         return []
     there = await jobs_by_id(session, namespace, [one.job.id for one in jobs])
@@ -89,7 +84,8 @@ async def _fresh(session: Session, namespace: str, jobs: Sequence[Carried]) -> l
     return [one for one in jobs if one.job.id not in there and one.job.placement.unique_lock not in held]
 
 
-def _lane_writes(lanes: Sequence[LaneState]) -> list[Write]:
+def lane_writes(lanes: Sequence[LaneState]) -> list[Write]:
+    """The writes that take in lanes."""
     return [
         (
             "adopt_lane",
@@ -100,11 +96,22 @@ def _lane_writes(lanes: Sequence[LaneState]) -> list[Write]:
     ]
 
 
-def _job_writes(jobs: Sequence[Carried], now: int) -> list[Write]:
-    if not jobs:
-        return []
-    new = [NewJob(facts=one.job.facts, placement=one.job.placement) for one in jobs]
-    return [insert_write(new, now), ("adopted", [_row(one) for one in jobs])]
+def receipt_writes(receipts: Sequence[Kept]) -> list[Write]:
+    """The writes that take in receipts."""
+    return [
+        ("adopt_receipt", one.receipt.key, one.job_id, one.receipt.body, one.receipt.until)
+        for one in receipts
+    ]
+
+
+def new_jobs(jobs: Sequence[Carried]) -> list[NewJob]:
+    """Jobs as they are inserted before they get what they own."""
+    return [NewJob(facts=one.job.facts, placement=one.job.placement) for one in jobs]
+
+
+def job_writes(jobs: Sequence[Carried], new: Sequence[NewJob], now: int) -> list[Write]:
+    """The writes that take in jobs."""
+    return [insert_write(new, now), ("adopted", [_row(one) for one in jobs])] if jobs else []
 
 
 def _row(one: Carried) -> list[object]:

@@ -236,3 +236,13 @@ class Keys:
     def once(self) -> str:
         """Sorted set by time: what was done here of the intents of other partitions."""
         return f"{self.root}:once"
+
+    @property
+    def shared(self) -> str:
+        """Hash by lane: the limits that partitions share, and for which revision of the definitions."""
+        return f"{self.root}:shared"
+
+    @property
+    def shares(self) -> str:
+        """Hash by lane: what this partition has of a limit that is shared; the home: what it has lent."""
+        return f"{self.root}:shares"

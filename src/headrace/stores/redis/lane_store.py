@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from headrace.core.limits import LaneState
 from headrace.stores.known_limits import KnownLimits
 from headrace.stores.lanes import BroughtBack, LaneFigures
+from headrace.stores.openings import Openings
 from headrace.stores.redis import lanes
 from headrace.stores.redis.database import Database
 from headrace.stores.sweeping import START, brought_back, sweep
@@ -15,6 +16,7 @@ class KeepsLanes:
 
     _database: Database
     _limits: KnownLimits
+    _openings: Openings
     _forgotten_up_to = START
 
     async def lane_states(self, namespace: str, keys: Sequence[str]) -> Mapping[str, LaneState]:
@@ -25,6 +27,12 @@ class KeepsLanes:
 
     async def open_lanes(self, namespace: str, keys: Sequence[str], *, now: int) -> BroughtBack:
         return brought_back(*await lanes.opened(self._database, namespace, keys, now, self._limits))
+
+    async def open_lanes_ahead(self, namespace: str, keys: Sequence[str], *, now: int) -> None:
+        """As ``open_lanes``; and claims of this process look again when the rest may start."""
+        back = await lanes.open_lanes(self._database, namespace, keys, now, self._limits)
+        self._openings.remember(namespace, back, now)
+        self._openings.arm(now)
 
     async def unpark_free(self, *, now: int, limit: int) -> BroughtBack:
         return await sweep(self, now, limit)

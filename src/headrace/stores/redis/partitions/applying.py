@@ -5,10 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.core.job import Transition
+from headrace.stores.gating import freed_in, some_may_free
 from headrace.stores.redis.applying import add_moves, answers_to, moves
+from headrace.stores.redis.partitions.circulating import Circulation
 from headrace.stores.redis.partitions.intents import Duty, Intents, intent_of
 from headrace.stores.redis.partitions.parts import Parts, gathered
 from headrace.stores.redis.partitions.places import HOME, partition_of
+from headrace.stores.redis.partitions.sharing import is_shared
 from headrace.stores.redis.registers import add_swaps
 from headrace.stores.redis.session import Session
 from headrace.stores.values import Applied, ApplyAnswer, Stale, Swap
@@ -20,6 +23,7 @@ class Applying:
     def __init__(self, parts: Parts, intents: Intents) -> None:
         self._parts = parts
         self._intents = intents
+        self._circulation = Circulation(parts, intents)
 
     async def apply(
         self, transitions: Sequence[Transition], *, now: int, swaps: Sequence[Swap] = ()
@@ -42,7 +46,23 @@ class Applying:
             for indexes, some in zip(by_place.values(), told, strict=True)
             for index, answer in zip(indexes, some, strict=True)
         }
-        return [answers[index] for index in range(len(transitions))]
+        told_all = [answers[index] for index in range(len(transitions))]
+        await self._give_on(transitions, told_all, now)
+        return told_all
+
+    async def _give_on(
+        self, transitions: Sequence[Transition], answers: Sequence[ApplyAnswer], now: int
+    ) -> None:
+        """Lets other partitions have what these transitions freed of limits, if jobs wait for it there."""
+        if not some_may_free(transitions):
+            return
+        written = [
+            one for one, answer in zip(transitions, answers, strict=True) if isinstance(answer, Applied)
+        ]
+        for namespace, freed in freed_in(written).items():
+            lanes = sorted({lane for one in freed.values() for lane in one.slots if is_shared(lane)})
+            if lanes:
+                await self._circulation.bring(namespace, lanes, now)
 
     async def _with_swaps(
         self,

@@ -33,7 +33,7 @@ class Inserting:
         self._parts = parts
         self._intents = intents
         self._lines = lines
-        self._ticks = Ticks()
+        self.ticks: Final = Ticks()
         self._planning = Planning(parts)
 
     async def insert(self, wish: Wish) -> Sequence[Inserted]:
@@ -45,7 +45,7 @@ class Inserting:
             if not parents or set(await self._outside(wish, parents)) <= {HOME}:
                 return await self._native(wish)
         places = await self._places(wish, counts, parent)
-        wish = replace(wish, jobs=self._ticks.on(wish.jobs, wish.now))
+        wish = replace(wish, jobs=self.ticks.on(wish.jobs, wish.now))
         for _ in range(_TRIES):
             lined, lines = await self._lines.tagged(wish.namespace, wish.jobs, wish.now)
             if wish.room is not None:
@@ -200,6 +200,11 @@ class Inserting:
             self._learn(number, some)
         left = {number: iter(some) for number, some in answers.items()}
         return [next(left[place]) for place in places]
+
+
+def place_of(new: NewJob, count: int) -> int:
+    """Where a job is that hangs together with nothing, among so many partitions. Raises InvalidInput."""
+    return _place(new, key_of(new) if count > 1 else None, count, None)
 
 
 def _place(new: NewJob, key: str | None, count: int, together: int | None) -> int:

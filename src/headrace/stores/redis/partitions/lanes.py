@@ -1,36 +1,45 @@
 """Lanes in several partitions: that of a key is in one of them, the others have a share in each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from headrace.core.limits import LaneState, Standing
 from headrace.stores.lanes import HOLDERS_NAMED, BroughtBack, LaneFigures
+from headrace.stores.redis.partitions.circulating import Circulation
 from headrace.stores.redis.partitions.parts import Parts
+from headrace.stores.redis.partitions.sharing import all_lanes, is_shared
 
 
 class KeepsLanes:
     """Keeps ``headrace.stores.lanes.LaneStore``, as part of the store."""
 
     _parts: Parts
+    _circulation: Circulation
 
     async def lane_states(self, namespace: str, keys: Sequence[str]) -> Mapping[str, LaneState]:
         """What a breaker has written is in all partitions; of a rate, the part that is furthest ahead."""
-        found: dict[str, LaneState] = {}
-        for some in await self._parts.each(namespace, lambda one: one.lane_states(namespace, keys)):
-            for key, state in some.items():
-                known = found.get(key)
-                found[key] = state if known is None else replace(known, tat=_later(known.tat, state.tat))
-        return found
+        parts = await self._parts.each(namespace, lambda one: one.lane_states(namespace, keys))
+        found = all_of(without_share(kept) for some in parts for kept in some.values())
+        return {key: state for key, state in found.items() if not is_shared(key) or state.tat is not None}
 
     async def set_lane(self, namespace: str, state: LaneState) -> None:
         await self._parts.each(namespace, lambda one: one.set_lane(namespace, state))
 
     async def open_lanes(self, namespace: str, keys: Sequence[str], *, now: int) -> BroughtBack:
+        await self._circulation.circulate(namespace, [key for key in keys if is_shared(key)], now)
         return _together(
             await self._parts.each(namespace, lambda one: one.open_lanes(namespace, keys, now=now))
         )
 
     async def unpark_free(self, *, now: int, limit: int) -> BroughtBack:
+        """Besides, it brings right what partitions share, and each has its turn though nobody claims."""
+        for namespace in await self._parts.home_database.namespaces():
+            if await self._parts.counts.widest(namespace) > 1:
+                await self._parts.mend(namespace)
+                lanes = all_lanes(await self._parts.read_limits(namespace))
+                await self._circulation.repay(namespace, lanes)
+                await self._circulation.reconcile(namespace, lanes)
+                await self._circulation.circulate(namespace, lanes, now)
         return _together(await self._parts.everywhere(lambda one: one.unpark_free(now=now, limit=limit)))
 
     async def lane_figures(self, namespace: str, keys: Sequence[str]) -> Mapping[str, LaneFigures]:
@@ -66,6 +75,20 @@ class KeepsLanes:
             (Standing(priority=job.placement.priority, rank=job.placement.rank, seq=job.seq).order, job.id)
             for job in found.values()
         ]
+
+
+def all_of(states: Iterable[LaneState]) -> dict[str, LaneState]:
+    """Lanes by key, out of those of all partitions."""
+    found: dict[str, LaneState] = {}
+    for state in states:
+        known = found.get(state.key)
+        found[state.key] = state if known is None else replace(known, tat=_later(known.tat, state.tat))
+    return found
+
+
+def without_share(state: LaneState) -> LaneState:
+    """A lane as all partitions have it: the cap of a limit's lane is what one of them has of it."""
+    return replace(state, cap=None) if is_shared(state.key) else state
 
 
 def _later(one: int | None, other: int | None) -> int | None:

@@ -1,16 +1,18 @@
-"""Limits that many partitions share: each has a part. The lane of a key is whole, in its partition."""
+"""Limits that many partitions share. The lane of a key is whole, in its partition.
+
+Slots go to where jobs wait, and so does a rate that is too small to be divided: see ``sharing``. Of a larger
+rate each partition has a part.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from headrace.core.limit_names import LIMIT_LANE, OF_QUEUE, limit_of_lane
 from headrace.core.limit_register import limits_of
-from headrace.core.limits import MAX_PER_MS, Limit, Limits, Rate
+from headrace.core.limits import Limit, Limits, Rate
 from headrace.stores.known_limits import Known, KnownLimits, known_of
 from headrace.stores.redis.partitions.places import key_of_lane
-
-_NONE: Final[Mapping[str, int]] = {}
+from headrace.stores.redis.partitions.sharing import all_lanes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +24,15 @@ class Share:
     by_queue: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def among(self, name: str) -> int:
-        """Among how many partitions a limit of that name is divided."""
-        return (
-            self.by_queue.get(name.removeprefix(OF_QUEUE), self.most)
-            if name.startswith(OF_QUEUE)
-            else self.most
-        )
+        """Among how many partitions a limit of that name is shared."""
+        if not name.startswith(OF_QUEUE):
+            return self.most
+        return self.by_queue.get(name.removeprefix(OF_QUEUE), self.most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DividedLimits(Limits):
-    """Definitions of which a partition has its share."""
+    """Definitions as they hold in one partition, whose slots of a shared one are the cap of the lane."""
 
     share: Share
 
@@ -43,20 +43,31 @@ class DividedLimits(Limits):
         return divided(limit, self.share.number, self.share.among(limit.name))
 
 
+def shared_lanes(limits: Limits, most: int, by_queue: Mapping[str, int]) -> list[tuple[str, int | str, int]]:
+    """The lanes that partitions share: their slots, and 1 for a rate that is too small to be divided."""
+    share = Share(number=0, most=most, by_queue=by_queue)
+    return [(lane, *_of(limits.defined[limit_of_lane(lane)], share)) for lane in all_lanes(limits)]
+
+
+def _of(limit: Limit, share: Share) -> tuple[int | str, int]:
+    return "-" if limit.slots is None else limit.slots, int(_is_small(limit.rate, share.among(limit.name)))
+
+
 def divided(limit: Limit, number: int, among: int) -> Limit:
-    """The part of a limit that partition ``number`` has, at least one slot and one start of what there is."""
-    if among <= 1:
+    """A limit with the part of its rate that partition ``number`` has."""
+    rate = limit.rate
+    if among <= 1 or rate is None or _is_small(rate, among):
         return limit
-    slots = limit.slots and max(1, limit.slots // among + (number < limit.slots % among))
-    return replace(limit, slots=slots, rate=None if limit.rate is None else _rate(limit.rate, number, among))
+    count = _part(rate.count, number, among)
+    return replace(limit, rate=Rate(count=count, per_ms=rate.per_ms, burst=_part(rate.burst, number, among)))
 
 
-def _rate(rate: Rate, number: int, among: int) -> Rate:
-    """A rate too small to be divided is kept over a longer window instead."""
-    burst = rate.burst // among + (number < rate.burst % among)
-    if rate.count >= among:
-        return Rate(count=rate.count // among, per_ms=rate.per_ms, burst=burst)
-    return Rate(count=rate.count, per_ms=min(rate.per_ms * among, MAX_PER_MS), burst=burst)
+def _is_small(rate: Rate | None, among: int) -> bool:
+    return rate is not None and rate.count < among
+
+
+def _part(whole: int, number: int, among: int) -> int:
+    return whole // among + (number < whole % among)
 
 
 class KnownDividedLimits(KnownLimits):
@@ -67,8 +78,9 @@ class KnownDividedLimits(KnownLimits):
         self._number = number
         self._shares: dict[str, Share] = {}
 
-    def share(self, namespace: str, most: int, by_queue: Mapping[str, int]) -> None:
-        """Says among how many partitions a namespace and its queues are spread."""
+    def share(self, namespace: str, by_queue: Mapping[str, int]) -> None:
+        """Says among how many partitions the queues of a namespace are spread."""
+        most = max(by_queue.values(), default=1)
         share = Share(number=self._number, most=most, by_queue=dict(by_queue))
         if self._shares.get(namespace) != share:
             self._shares[namespace] = share

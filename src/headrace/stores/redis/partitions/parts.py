@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from headrace.core.ids import is_id
 from headrace.core.job import Job
-from headrace.core.limit_register import KEY as LIMITS
+from headrace.core.limits import Limits
 from headrace.errors import StoreUnavailable
 from headrace.stores.redis.database import Database, Reader
 from headrace.stores.redis.inserting import Inserter
+from headrace.stores.redis.lanes import read_limits
+from headrace.stores.redis.partitions.agreeing import agree, revisions
 from headrace.stores.redis.partitions.counts import Counts
 from headrace.stores.redis.partitions.databases import PartitionDatabase
 from headrace.stores.redis.partitions.limits import KnownDividedLimits
@@ -65,7 +67,7 @@ class Parts:
         most, kept = await self.counts.most(namespace), await self.counts.kept(namespace)
         self._make(most - 1)
         for limits in self._limits[:most]:
-            limits.share(namespace, most, kept)
+            limits.share(namespace, kept)
         return most
 
     async def all(self) -> int:
@@ -112,12 +114,24 @@ class Parts:
         """Where a job is, if this process knows it."""
         return self._where.get(job_id)
 
-    async def agree_on_limits(self, namespace: str, most: int) -> None:
-        """Brings the definitions of limits from the home to all partitions."""
-        keys = self.home_database.keys(namespace)
-        value, revision = await self.home_database.call("HMGET", keys.register(LIMITS), "v", "n")
-        if value is not None:
-            await self._write_others(namespace, most, [("limits_as", value, int(revision))])
+    def known_limits(self, namespace: str) -> Limits:
+        """The definitions of limits, as this process has last seen them."""
+        return self._limits[HOME].of(namespace).limits
+
+    async def read_limits(self, namespace: str) -> Limits:
+        """The definitions of limits as they are now."""
+        return (await read_limits(self.home_database, namespace, self._limits[HOME])).limits
+
+    async def agree(self, namespace: str) -> None:
+        """Brings all partitions to what the home says."""
+        await self._agree(namespace, await self.counts.fresh(namespace))
+
+    async def mend(self, namespace: str) -> None:
+        """As ``agree``, where a partition knows other limits: a crash has left it so."""
+        counts = await self.counts.fresh(namespace)
+        most = max(counts.values(), default=1)
+        if most > 1 and len({*await revisions(self._first(most), namespace)}) > 1:
+            await self._agree(namespace, counts)
 
     async def close(self) -> None:
         """Closes all stores."""
@@ -125,20 +139,12 @@ class Parts:
             store.close_openings()
         await self.home.close()
 
-    async def _agree(self, namespace: str, most: int) -> None:
-        """Brings partitions that may be new to what the home says."""
-        if most <= 1:
-            return
-        await self.agree_on_limits(namespace, most)
-        home = self.home_database
-        fields = ("epoch", "since", "keep_ms", "keep_count")
-        epoch, *rest = await home.call("HMGET", home.keys(namespace).log, *fields)
-        if epoch is not None:
-            await self._write_others(namespace, most, [("log_as", int(epoch), *map(int, rest))])
+    async def _agree(self, namespace: str, counts: Mapping[str, int]) -> int:
+        most = max(counts.values(), default=1)
+        return 0 if most <= 1 else await agree(self._first(most), namespace, counts)
 
-    async def _write_others(self, namespace: str, most: int, writes: Sequence[tuple[Any, ...]]) -> None:
-        databases = [self.database(number) for number in range(1, most)]
-        await gathered(one.write(one.keys(namespace), writes) for one in databases)
+    def _first(self, most: int) -> list[Database]:
+        return [self.database(number) for number in range(most)]
 
     async def _asked(self, namespace: str, ids: Sequence[str]) -> Mapping[int, list[str]]:
         if not ids:

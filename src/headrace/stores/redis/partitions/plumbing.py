@@ -5,7 +5,10 @@ from dataclasses import replace
 
 from headrace.core.filters import Page
 from headrace.core.limit_register import KEY as LIMITS
+from headrace.errors import OutcomeUnknown, StoreUnavailable
+from headrace.stores.redis.partitions.circulating import Circulation
 from headrace.stores.redis.partitions.parts import Parts
+from headrace.stores.redis.partitions.sharing import all_lanes
 from headrace.stores.values import Health, Record, Register, Swap, WorkerHello
 
 
@@ -13,6 +16,7 @@ class KeepsHome:
     """Part of the store: registers, records, workers, and the server itself."""
 
     _parts: Parts
+    _circulation: Circulation
 
     async def read(self, namespace: str, keys: Sequence[str]) -> Mapping[str, Register]:
         return await self._parts.home.read(namespace, keys)
@@ -24,10 +28,13 @@ class KeepsHome:
         return await self._parts.home.due(kind, now=now, limit=limit)
 
     async def swap(self, namespace: str, swaps: Sequence[Swap]) -> bool:
-        """Limits are acknowledged once all partitions know them."""
+        """Limits are acknowledged once all partitions know them, and none has more than there is.
+
+        Raises OutcomeUnknown where one cannot be reached: the sweep goes on.
+        """
         done = await self._parts.home.swap(namespace, swaps)
         if done and any(one.key == LIMITS for one in swaps):
-            await self._parts.agree_on_limits(namespace, await self._parts.count(namespace))
+            await self._limits_changed(namespace)
         return done
 
     async def append(self, namespace: str, kind: str, records: Sequence[Record]) -> None:
@@ -71,6 +78,13 @@ class KeepsHome:
 
     async def workers(self, namespace: str) -> Sequence[WorkerHello]:
         return await self._parts.home.workers(namespace)
+
+    async def _limits_changed(self, namespace: str) -> None:
+        try:
+            await self._parts.agree(namespace)
+            await self._circulation.repay(namespace, all_lanes(await self._parts.read_limits(namespace)))
+        except StoreUnavailable as error:
+            raise OutcomeUnknown(f"limits are written, and known everywhere later: {error}") from error
 
     async def unpark_known(self, *, now: int) -> int:
         return sum(await self._parts.everywhere(lambda one: one.unpark_known(now=now)))

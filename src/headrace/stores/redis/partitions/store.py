@@ -12,8 +12,10 @@ from headrace.stores.protocol import Renewer
 from headrace.stores.redis.channel import PubSubChannel
 from headrace.stores.redis.database import Database
 from headrace.stores.redis.flow_store import Numbered
+from headrace.stores.redis.partitions.adopting import AdoptsJobs
 from headrace.stores.redis.partitions.applying import Applying
 from headrace.stores.redis.partitions.batching import ReadsBatches
+from headrace.stores.redis.partitions.circulating import Circulation
 from headrace.stores.redis.partitions.claiming import Claiming
 from headrace.stores.redis.partitions.erasing import ErasesJobs
 from headrace.stores.redis.partitions.eventing import KeepsEvents
@@ -43,6 +45,7 @@ class PartitionedStore(
     KeepsTransactions,
     ErasesJobs,
     KeepsHome,
+    AdoptsJobs,
 ):
     """Keeps ``headrace.stores.protocol.Store``, but for what docs/decisions/0025 names."""
 
@@ -52,7 +55,8 @@ class PartitionedStore(
         self._numbered = Numbered()
         self._inserting = Inserting(self._parts, self._intents, PutInLine(self._parts))
         self._applying = Applying(self._parts, self._intents)
-        self._claiming = Claiming(self._parts)
+        self._circulation = Circulation(self._parts, self._intents)
+        self._claiming = Claiming(self._parts, self._circulation)
 
     async def insert(  # noqa: PLR0913 - all that one op inserts
         self,

@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from headrace.core.value import value
 from headrace.stores.values import NewJob
 
 _TICKS_A_MS: Final = 32
@@ -12,7 +12,7 @@ _TICKS_A_MS: Final = 32
 _LATEST: Final = 4_300_000_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Ticked(NewJob):
     """A new job whose seq is made of this tick, or of a later one."""
 

@@ -1,5 +1,5 @@
 -- Jobs as another store held them: what `insert` leaves at its beginning, and all that they own.
---# use jobs steps lanes flows
+--# use jobs steps flows
 
 local function note(id, fence, given)
   local fields = {}
@@ -21,40 +21,27 @@ local function wait(id, job, edges)
   if edges[1] and job.state == State.BLOCKED then redis.call('ZADD', R .. ':waiting', job.seq, id) end
 end
 
+local function adopt(id, job, row)
+  redis.call('HSET', R .. ':j:' .. id, 'n', row[2], 'r', row[3])
+  if row[4] and job.order then redis.call('ZADD', R .. ':begun:' .. job.order, job.seq, id) end
+  if row[7] then redis.call('HSET', R .. ':j:' .. id, 'h', row[7]) end
+  if row[5] or row[6] then
+    jobs.unplace(id, job)
+    job.erase, job.ended = row[5] or nil, row[6] or nil
+    jobs.place(id, job, 0)
+  end
+  note(id, row[2], row[8])
+  if row[9][1] then redis.call('RPUSH', R .. ':lines:' .. id, unpack(row[9])) end
+  if row[10][1] then steps.write(id, row[10]) end
+  for n, signal in ipairs(row[11]) do redis.call('HSET', R .. ':signals:' .. id, signal[1], n .. ' ' .. signal[2]) end
+  wait(id, job, row[12])
+end
+
 -- {'adopted', {{id, fence, revision, begun, erase, ended, trail, {progress, checkpoint, timed out at}, lines, steps,
---  signals, edges}, …}}: the jobs that `insert` made just now. Begun: it holds its ordering key.
+--  signals, edges}, …}}: the jobs that `insert` made just now, and none that it could not. Begun: it holds its ordering key.
 DO.adopted = function(w)
   for _, row in ipairs(w[2]) do
-    local id = row[1]
-    local job = jobs.load(id)
-    redis.call('HSET', R .. ':j:' .. id, 'n', row[2], 'r', row[3])
-    if row[4] and job.order then redis.call('ZADD', R .. ':begun:' .. job.order, job.seq, id) end
-    if row[7] then redis.call('HSET', R .. ':j:' .. id, 'h', row[7]) end
-    if row[5] or row[6] then
-      jobs.unplace(id, job)
-      job.erase, job.ended = row[5] or nil, row[6] or nil
-      jobs.place(id, job, 0)
-    end
-    note(id, row[2], row[8])
-    if row[9][1] then redis.call('RPUSH', R .. ':lines:' .. id, unpack(row[9])) end
-    if row[10][1] then steps.write(id, row[10]) end
-    for n, signal in ipairs(row[11]) do redis.call('HSET', R .. ':signals:' .. id, signal[1], n .. ' ' .. signal[2]) end
-    wait(id, job, row[12])
-  end
-end
-
--- {'adopt_receipt', key, id, body, until}: unless there is one
-DO.adopt_receipt = function(w)
-  if redis.call('EXISTS', R .. ':receipt:' .. w[2]) == 1 then return end
-  redis.call('HSET', R .. ':receipt:' .. w[2], 'id', w[3], 'body', w[4] or '', 'until', w[5])
-  core.zadd(R .. ':receipts', w[5], w[2])
-end
-
--- {'adopt_lane', key, tat, opens_at, cap}: unless something is kept of it; tat in its digits
-DO.adopt_lane = function(w)
-  if redis.call('EXISTS', R .. ':lane:' .. w[2]) == 1 then return end
-  lanes.touch(w[2])
-  for n, name in ipairs({'tat', 'opens_at', 'cap'}) do
-    if w[n + 2] then redis.call('HSET', R .. ':lane:' .. w[2], name, w[n + 2]) end
+    local job = jobs.load(row[1])
+    if job then adopt(row[1], job, row) end
   end
 end
