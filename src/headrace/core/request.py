@@ -1,6 +1,5 @@
 """What a caller asks for when enqueueing, checked before anything is written (C8)."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from headrace.core.backoff import Backoff
@@ -9,6 +8,7 @@ from headrace.core.ids import checked_name, is_id
 from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY, Priority
 from headrace.core.policy import MAX_ATTEMPTS, MAX_DURATION_MS
 from headrace.core.unique import OnConflict, Unique, checked_key
+from headrace.core.value import value
 from headrace.core.wire import Json, checked_instant
 from headrace.core.wishes import Wishes
 from headrace.errors import InvalidInput, TooLarge
@@ -19,7 +19,7 @@ DEFAULT_QUEUE: Final = "default"
 IDEMPOTENCY_WINDOW_MS: Final = 24 * 3_600_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class EnqueueRequest:
     """One job to enqueue. What is None comes from the job type.
 

@@ -9,6 +9,7 @@ from headrace.core.job import AttemptOutcome, Facts, Job, Placement
 from headrace.core.states import State
 from headrace.core.steps import Step
 from headrace.core.unique import OnConflict
+from headrace.core.value import value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Receipt:
     body: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NewJob:
     """A job to insert. ``placement.unique_lock`` is the key it takes, ``on_conflict`` what if it is held."""
 
@@ -41,7 +42,7 @@ class InsertKind(StrEnum):
     REPLACED = "replaced"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Inserted:
     """The answer for one new job: what happened, and the id of the job that now stands for it."""
 

@@ -3,9 +3,13 @@
 import asyncio
 import random
 
+import pytest
+from redis.exceptions import ResponseError
+
 from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY
 from headrace.core.lanes import lane_of_type
-from headrace.stores.redis import claiming
+from headrace.errors import StoreFull
+from headrace.stores.redis import claiming, database
 from tests.builders import (
     HOUR,
     NAMESPACE,
@@ -24,8 +28,9 @@ from tests.builders import (
     rescue,
     settle,
 )
+from tests.contract.gated import GPU, added, define, ids, limited, slots
 
-MANY = 2 * claiming.AT_ONCE + 50
+MANY = (claiming.AHEAD + 3) * claiming.AT_ONCE + 50
 ROOT = "headrace:{default}"
 READY, LATER = f"{ROOT}:q:{QUEUE}:ready", f"{ROOT}:q:{QUEUE}:later"
 
@@ -68,10 +73,59 @@ async def test_c17_caps_of_queues_hold_over_several_scripts(store):
     for queue in ("a", "b"):
         await enqueue(store, *(a_job(queue=queue) for _ in range(MANY)))
 
-    found = await claim(store, n=MANY, queues={"a": 120, "b": MANY, "empty": 5})
+    found = await claim(store, n=MANY, queues={"a": 320, "b": MANY, "empty": 300})
 
     queues = [job.facts.queue for job in found]
-    assert (queues.count("a"), queues.count("b")) == (120, MANY - 120)
+    assert (queues.count("a"), queues.count("b")) == (320, MANY - 320)
+
+
+async def test_c17_large_claim_takes_all_that_the_gate_lets_in_beside_others(store):
+    await define(store, slots("gpu", 200))
+    some = [limited(GPU) if number % 3 == 0 else a_job() for number in range(MANY)]
+    await added(store, *some)
+
+    found = await claim(store, n=MANY)
+
+    gated = {new.facts.id for new in some[::3]}
+    assert len(gated) > 200
+    assert len(gated.intersection(ids(found))) == 200
+    assert len(found) == len(set(ids(found))) == MANY - len(gated) + 200
+    assert await claim(store, n=MANY) == []
+
+
+async def test_c17_large_claim_takes_no_more_than_asked_for_with_the_gate(store):
+    await define(store, slots("gpu", MANY))
+    new = await added(store, *(limited(GPU) if number % 3 == 0 else a_job() for number in range(MANY)))
+
+    first, rest = await claim(store, n=MANY - 70), await claim(store, n=MANY)
+
+    assert (ids(first), ids(rest)) == (new[:-70], new[-70:])
+
+
+async def test_c10_what_was_claimed_before_the_server_refused_is_handed_out(store, monkeypatch):
+    await enqueue(store, *(a_job() for _ in range(MANY)))
+    sent = database.attempted
+
+    async def refused(connection, keys, name, many_args):
+        done = await sent(connection, keys, name, many_args[:2])
+        return [*done, *(ResponseError("READONLY") for _ in many_args[2:])]
+
+    monkeypatch.setattr(database, "attempted", refused)
+
+    found = await claim(store, n=MANY)
+
+    assert len(found) >= 3 * claiming.AT_ONCE
+    assert {job.id for job in found} == await running(store, len(found))
+
+
+async def test_claim_that_the_server_refuses_at_once_says_so(store, monkeypatch):
+    async def refused(connection, keys, name, many_args):
+        return [ResponseError("OOM command not allowed") for _ in many_args]
+
+    monkeypatch.setattr(database, "attempted", refused)
+
+    with pytest.raises(StoreFull):
+        await claim(store, n=MANY)
 
 
 async def test_c16_best_of_very_many_that_come_due_at_once_is_claimed_first(store, client):
@@ -172,3 +226,8 @@ async def settled(store):
     job = await claimed(store, a_job(created_at=NOW, priority=1))
     await settle(store, job)
     return job
+
+
+async def running(store, count):
+    jobs = await store.expired(now=NOW + 10 * HOUR, limit=count + 1)
+    return {job.id for job in jobs}

@@ -40,9 +40,10 @@ def name(number: int) -> str:
     return f"00000000-0000-7000-8000-{number:012}"
 
 
-async def test_c49_nothing_new_is_taken(full):
+@pytest.mark.parametrize("tags", [(), ("tag",)], ids=["plain", "tagged"])
+async def test_c49_nothing_new_is_taken(full, tags):
     with pytest.raises(StoreFull):
-        await enqueue(full, a_job())
+        await enqueue(full, a_job(tags=tags))
 
     assert len(await everything(full)) == 6
 

@@ -1,29 +1,25 @@
 """Gates that meet others between their look and their commit: by what is gone it is decided anew."""
 
-import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import pytest
 
-from headrace.core.limits import LaneState
+from headrace.core.limit_names import lane_of_limit
+from headrace.core.limits import LaneState, Limit, Rate
 from headrace.core.outcomes import CancelAsked
-from headrace.core.wishes import OnRetry
 from headrace.errors import StoreUnavailable
-from headrace.stores.chunking import ChunkFound
-from headrace.stores.redis.database import Database
-from headrace.stores.redis.session import Session
-from tests.builders import HOUR, NAMESPACE, NOW, QUEUE, TYPE, a_failure, a_hello, a_job, happen, read, settle
-from tests.contract.chunking import WAIT, a_chunk, messages
+from headrace.stores.lanes import LaneFigures
+from headrace.stores.redis import applying
+from headrace.stores.redis.database import Again, Database
+from tests.builders import HOUR, NAMESPACE, NOW, QUEUE, TYPE, a_failure, a_hello, happen, read, settle
 from tests.contract.gated import (
     GPU,
-    account,
     added,
     define,
-    drained,
     ids,
     lane_of,
     limited,
-    ordered,
     rate,
     slots,
     taken,
@@ -60,7 +56,7 @@ async def test_c16_job_that_a_clock_made_ready_too_early_takes_no_slot_from_one_
 
 
 async def test_c41_two_gates_on_one_lane_count_one_after_the_other(store, rival, meanwhile):
-    await define(store, slots("gpu", 1))
+    await known_lanes(store, slots("gpu", 1))
     here, there = await added(store, limited(GPU), limited(GPU, queue=OTHER))
     meanwhile(partial(OTHERS, rival))
 
@@ -141,6 +137,137 @@ async def test_c41_lane_that_is_closed_meanwhile_admits_nobody(store, rival, mea
     assert await lane_of(store, job) == lane
 
 
+async def test_c41_slots_that_others_take_meanwhile_make_no_gate_start_over(store, rival, meanwhile):
+    await known_lanes(store, slots("gpu", 2))
+    here, there = await added(store, limited(GPU), limited(GPU, queue=OTHER))
+    meanwhile(partial(OTHERS, rival))
+
+    assert ids(await taken(store)) == [here]
+
+    assert meanwhile.commits == 2
+    assert (await read(store, there)).placement.slot_key == f'["{GPU}"]'
+
+
+async def test_c41_candidates_that_are_all_gone_when_a_gate_starts_over_keep_nobody_from_the_next(
+    store, rival, meanwhile
+):
+    """Nothing was kept of the lane before, so that the other one makes this one start over."""
+    await define(store, slots("gpu", 3))
+    _, second = await added(store, limited(GPU), limited(GPU))
+    meanwhile(partial(taken, rival, 1))
+
+    assert ids(await taken(store, 1)) == [second]
+
+
+async def test_c41_candidate_that_others_took_gives_way_to_the_next_of_its_kind(store, rival, meanwhile):
+    await known_lanes(store, slots("gpu", 3))
+    first, second, _ = await added(store, *(limited(GPU) for _ in range(3)))
+    meanwhile(partial(taken, rival, 1))
+
+    assert ids(await taken(store, 1)) == [second]
+
+    assert meanwhile.commits == 2
+    assert (await read(store, first)).fence == 1
+
+
+async def test_c41_candidates_of_which_others_took_the_first_are_the_next_ones(store, rival, meanwhile):
+    await known_lanes(store, slots("gpu", 3))
+    jobs = await added(store, *(limited(GPU) for _ in range(4)))
+    meanwhile(partial(taken, rival, 1))
+
+    assert ids(await taken(store, 2)) == jobs[1:3]
+
+    assert held_and_parked(await store.lane_figures(NAMESPACE, [GPU])) == (3, 0)
+
+
+async def test_c39_candidate_that_others_took_gives_way_to_none_of_another_kind(store, rival, meanwhile):
+    """The one behind it is of a lane that nobody has looked at."""
+    await known_lanes(store, slots("gpu", 3), slots("per-user", 0))
+    _, full, third = await added(store, limited(GPU), limited(user("a")), limited(GPU))
+    meanwhile(partial(taken, rival, 1))
+
+    assert ids(await taken(store, 1)) == [third]
+
+    assert await lane_of(store, full) == user("a")
+
+
+async def test_c39_job_that_would_overtake_one_that_waits_on_its_lane_stays_behind(
+    store, rival, meanwhile, monkeypatch
+):
+    """The lane was full, and is free again; who freed it has died before it brought back who waits."""
+    await known_lanes(store, slots("gpu", 1))
+    await store.hello(a_hello("both", types=frozenset({TYPE, "other"}), seen_at=NOW))
+    later, _ = await added(store, limited(GPU), limited(GPU, queue=OTHER))
+
+    async def fill_park_and_free() -> None:
+        (running,) = await OTHERS(rival)
+        (waits,) = await added(store, limited(GPU, priority=5, type="other"))
+        assert await taken(rival, types=frozenset({"other"})) == []
+        assert await lane_of(store, waits) == GPU
+        with monkeypatch.context() as dead:
+            dead.setattr(applying, "give_on", nothing)
+            await settle(rival, running)
+
+    meanwhile(fill_park_and_free)
+
+    assert await taken(store) == []
+
+    assert await lane_of(store, later) == GPU
+    assert len(await taken(store, types=frozenset({"other"}))) == 1
+
+
+async def test_c41_job_is_not_parked_behind_one_that_is_gone_meanwhile(store, rival, meanwhile, monkeypatch):
+    await define(store, slots("gpu", 1))
+    _, waits = await added(store, limited(GPU), limited(GPU))
+    (running,) = await taken(store, 1)
+    assert await taken(store) == []
+    with monkeypatch.context() as dead:
+        dead.setattr(applying, "give_on", nothing)
+        await settle(store, running)
+    (job,) = await added(store, limited(GPU, due_at=NOW + 1))
+    waiting = await read(store, waits)
+    meanwhile(lambda: happen(rival, waiting, CancelAsked()))
+
+    (found,) = await taken(store, now=NOW + 1)
+
+    assert (found.id, found.revision) == (job, 1)
+
+
+async def test_c41_jobs_alike_are_left_where_a_slot_is_freed_before_they_are_parked(
+    store, rival, monkeypatch
+):
+    await define(store, slots("gpu", 1))
+    await added(store, *(limited(GPU) for _ in range(200)))
+    (running,) = await taken(store, 1)
+    steps = [lambda: settle(rival, running)]
+    refused: list[object] = []
+    original = Database.write
+
+    async def write(database, keys, writes):
+        if writes[0][0] == "park_alike" and steps:
+            await steps.pop()()
+            with pytest.raises(Again):
+                await original(database, keys, writes)
+            refused.append(writes)
+            raise Again
+        return await original(database, keys, writes)
+
+    monkeypatch.setattr(Database, "write", write)
+
+    assert len(await taken(store, 100)) == 1
+    assert len(refused) == 1
+
+
+async def test_c41_one_claim_parks_all_that_are_alike(store, client):
+    await define(store, slots("gpu", 1))
+    await added(store, *(limited(GPU) for _ in range(1_700)))
+
+    assert len(await taken(store, 100)) == 1
+
+    assert client.zcard(f"{ROOT}:q:default:ready") == 0
+    assert held_and_parked(await store.lane_figures(NAMESPACE, [GPU])) == (1, 1_699)
+
+
 async def test_c10_jobs_that_were_admitted_are_handed_out_whatever_comes_after(store, monkeypatch):
     """What follows the commit only tidies up; the sweep does it as well."""
     await define(store, slots("gpu", 1))
@@ -164,6 +291,18 @@ async def test_c42_two_gates_take_one_token_each(store, rival, meanwhile):
     meanwhile(partial(OTHERS, rival))
 
     assert await taken(store) == []
+
+
+async def test_c42_job_that_is_gone_meanwhile_takes_no_token(store, rival, meanwhile):
+    await define(store, rate("gpu", 1, burst=1))
+    first, second = await added(store, limited(GPU), limited(GPU))
+    gone = await read(store, first)
+    meanwhile(lambda: happen(rival, gone, CancelAsked()))
+
+    assert ids(await taken(store)) == [second]
+
+    (state,) = (await store.lane_states(NAMESPACE, [GPU])).values()
+    assert state.tat == NOW * 1_000 + Rate(count=1, per_ms=1_000).spacing
 
 
 async def test_c43_queue_that_is_paused_meanwhile_admits_nobody(store, rival, meanwhile):
@@ -203,175 +342,18 @@ async def test_c41_limit_that_a_gate_without_lanes_has_not_known_counts_at_once(
     assert ids(await taken(store)) == jobs[:1]
 
 
-# ------------------------------------------------------------ ordering keys
+def held_and_parked(figures: Mapping[str, LaneFigures]) -> tuple[int, int]:
+    """How many hold a slot of the one lane, and how many wait on it."""
+    (one,) = figures.values()
+    return one.holders, one.parked
 
 
-async def test_c40_two_gates_on_one_key_start_one_job(store, rival, meanwhile):
-    first, second = await added(store, ordered(), ordered())
-    meanwhile(partial(taken, rival))
-
-    assert await taken(store) == []
-
-    assert [await lane_of(store, job) for job in (first, second)] == [None, account("7")]
+async def known_lanes(store, *limits: Limit) -> None:
+    """Makes these the definitions, and their lanes such as have been looked at before."""
+    await define(store, *limits)
+    for limit in limits:
+        await store.set_lane(NAMESPACE, LaneState(key=lane_of_limit(limit.name)))
 
 
-async def test_c40_end_of_the_job_that_ran_meanwhile_lets_the_next_one_start(store, rival, meanwhile):
-    first, second = await added(store, ordered(), ordered())
-    (running,) = await taken(store, 1)
-    assert running.id == first
-    meanwhile(lambda: settle(rival, running))
-
-    assert ids(await taken(store)) == [second]
-
-
-async def test_c40_job_that_lets_others_pass_and_stops_meanwhile_lets_the_next_one_start(
-    store, rival, meanwhile
-):
-    first, second = await added(store, *(ordered(on_retry=OnRetry.PASS) for _ in range(2)))
-    (running,) = await taken(store, 1)
-    assert running.id == first
-    meanwhile(lambda: settle(rival, running, a_failure()))
-
-    assert ids(await taken(store)) == [second]
-
-
-async def test_c40_cancel_meanwhile_of_one_that_never_ran_lets_the_next_one_start(store, rival, meanwhile):
-    """Nothing was kept of the key before."""
-    first, second = await added(store, ordered(queue=OTHER), ordered())
-    waiting = await read(store, first)
-    meanwhile(lambda: happen(rival, waiting, CancelAsked()))
-
-    assert ids(await taken(store)) == [second]
-
-
-async def test_c40_first_of_a_key_is_found_behind_many_that_are_delayed(store):
-    await added(store, *(ordered(due_at=NOW + HOUR) for _ in range(1_200)))
-    first, second = await added(store, ordered(), ordered())
-
-    assert ids(await taken(store)) == [first]
-    assert await lane_of(store, second) == account("7")
-    figures = await store.lane_figures(NAMESPACE, [account("7")])
-    assert figures[account("7")].first_parked == second
-
-
-async def test_c40_key_that_changes_while_its_first_is_looked_for_is_looked_at_again(
-    store, rival, monkeypatch
-):
-    await added(store, *(ordered(due_at=NOW + HOUR) for _ in range(600)))
-    first, second = await added(store, ordered(queue=OTHER), ordered())
-    waiting = await read(store, first)
-    steps = [lambda: happen(rival, waiting, CancelAsked())]
-    original = Session.look
-
-    async def look(session, name, *given):
-        found = await original(session, name, *given)
-        if name == "look_at_order" and steps:
-            await steps.pop()()
-        return found
-
-    monkeypatch.setattr(Session, "look", look)
-
-    assert ids(await taken(store)) == [second]
-    assert steps == []
-
-
-# ------------------------------------------------------------ chunks
-
-
-async def test_chunk_of_which_a_message_was_taken_meanwhile_is_counted_anew(store, rival, meanwhile):
-    await messages(store, 7)
-    meanwhile(lambda: rival.claim_chunk(a_chunk(size=5)))
-
-    assert await store.claim_chunk(a_chunk(size=5)) == ChunkFound(oldest_due_at=NOW)
-
-
-async def test_old_messages_that_others_left_meanwhile_are_a_chunk(store, rival, meanwhile):
-    await messages(store, 7)
-    meanwhile(lambda: rival.claim_chunk(a_chunk(size=5)))
-
-    found = await store.claim_chunk(a_chunk(size=10, now=NOW + WAIT))
-
-    assert len(found.jobs) == 2
-
-
-async def test_chunk_under_a_limit_that_came_meanwhile_is_smaller(store, rival, meanwhile):
-    await messages(store, 5)
-    meanwhile(lambda: define(rival, slots("type:echo", 2)))
-
-    assert len((await store.claim_chunk(a_chunk(size=5))).jobs) == 2
-
-
-async def test_c43_chunk_of_a_queue_that_is_paused_meanwhile_is_not_claimed(store, rival, meanwhile):
-    await messages(store, 5)
-    meanwhile(lambda: rival.set_paused(NAMESPACE, QUEUE, paused=True))
-
-    assert await store.claim_chunk(a_chunk(size=5)) == ChunkFound()
-
-
-async def test_messages_behind_many_other_jobs_are_found(store):
-    await added(store, *(a_job(type="plain") for _ in range(4_500)))
-    found = await messages(store, 5)
-
-    assert [job.id for job in (await store.claim_chunk(a_chunk(size=5))).jobs] == found
-
-
-# ------------------------------------------------------------ crowds
-
-
-async def test_c41_twelve_claimers_never_hold_more_than_the_slots(store, rival, client):
-    await define(store, slots("gpu", 3))
-    jobs = await added(store, *(limited(GPU) for _ in range(150)))
-    counted: list[int] = []
-    ended: set[str] = set()
-
-    async def claimer(number: int) -> None:
-        mine = (store, rival)[number % 2]
-        while len(ended) < len(jobs):
-            found = await taken(mine, 5, worker=f"w{number}")
-            counted.append(client.zcard(f"{ROOT}:slots:{GPU}"))
-            for job in found:
-                await settle(mine, job)
-                ended.add(job.id)
-
-    await asyncio.gather(*(claimer(number) for number in range(12)))
-
-    assert max(counted) <= 3
-    assert client.keys(f"{ROOT}:slots:*") == []
-
-
-async def test_c40_c41_ten_thousand_jobs_behind_a_full_lane_cost_other_claims_nothing(store, client):
-    await define(store, slots("per-user", 1))
-    for _ in range(10):
-        await added(store, *(limited(user("a")) for _ in range(500)), *(ordered() for _ in range(500)))
-    held = await taken(store, 100)
-    while await taken(store, 100):
-        pass
-    plain = await added(store, *(a_job() for _ in range(5)))
-    (other,) = await added(store, limited(user("b")))
-    client.config_resetstat()
-
-    assert ids(await taken(store, 5)) == plain
-
-    assert scripts_run(client) == 1
-    assert ids(await taken(store)) == [other]
-    assert client.zcard(f"{ROOT}:q:default:ready") == 0
-    assert len(held) == 2
-
-
-def scripts_run(client) -> int:
-    """How many scripts the server has run since its counts were set back."""
-    stats = client.info("commandstats")
-    return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "eval"))
-
-
-async def test_c41_parked_jobs_come_one_after_the_other_whoever_ends_them(store, rival):
-    await define(store, slots("gpu", 1))
-    jobs = await added(store, *(limited(GPU) for _ in range(20)))
-    found = []
-    for number in range(20):
-        (job,) = await taken((store, rival)[number % 2])
-        found.append(job.id)
-        await settle((rival, store)[number % 2], job)
-
-    assert found == jobs
-    assert await drained(store) == []
+async def nothing(*_: object) -> None:
+    """Takes the place of what a process has died before."""

@@ -85,6 +85,25 @@ async def test_c41_crash_between_an_outcome_and_what_it_frees_is_healed_by_the_s
     assert ids(await taken(store)) == [second]
 
 
+async def test_c41_each_slot_that_is_freed_brings_back_one(store, client, monkeypatch):
+    """Others see to theirs: what came back twice would be parked twice."""
+    await define(store, slots("gpu", 2))
+    await added(store, *(limited(GPU) for _ in range(6)))
+    one, other = await taken(store, 2)
+    assert await taken(store) == []
+
+    async def nothing(*_: object) -> None: ...
+
+    with monkeypatch.context() as later:
+        later.setattr(applying, "give_on", nothing)
+        await settle(store, one)
+    await settle(store, other)
+
+    assert client.zcard(f"{ROOT}:q:default:ready") == 1
+    await store.open_lanes(NAMESPACE, [GPU], now=NOW)
+    assert len(await taken(store)) == 2
+
+
 async def test_c41_slots_of_jobs_that_do_not_run_are_given_back(store, client):
     await define(store, slots("gpu", 1))
     (ended,) = await added(store, a_job())

@@ -12,6 +12,10 @@ from headrace.stores.redis.scripts import script
 FOLDER = files("headrace.stores.redis") / "lua"
 SCRIPTS = sorted(one.name.removesuffix(".lua") for one in FOLDER.iterdir() if one.name.endswith(".lua"))
 PARTS = sorted(one.name.removesuffix(".lua") for one in (FOLDER / "parts").iterdir())
+FILES = [*SCRIPTS, *(f"parts/{part}" for part in PARTS)]
+MOST_LINES = 60
+HEADER = re.compile(r"(?:-- .*\n)+")
+WRITES = re.compile(r"^(?:DO|CHECK)\.([a-z_]+)", re.MULTILINE)
 TOLD = """
 local found = {}
 for n, state in ipairs(ARGV) do found[n] = ENDED[state] and 1 or 0 end
@@ -31,14 +35,33 @@ def test_script_is_one_that_the_server_takes(name, client):
     assert client.script_load(wanted.text) == wanted.sha
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_file_is_of_a_size_that_can_be_read(name):
+    assert len(source(name).splitlines()) <= MOST_LINES
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script_says_what_it_does(name):
-    assert source(name).startswith("-- ")
+def test_script_says_what_it_does_is_given_and_replies(name):
+    text = source(name)
+    header = HEADER.match(text)
+
+    assert header is not None
+    assert "Reply: " in header[0] or "Reply:\n" in header[0]
+    assert ("ARGV" in header[0]) == ("ARGV" in text.removeprefix(header[0]))
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_part_is_of_a_size_that_can_be_read(name):
-    assert len((FOLDER / "parts" / f"{name}.lua").read_text("utf-8").splitlines()) <= 110
+def test_part_says_what_it_does_and_what_its_writes_are_given(name):
+    text = source(f"parts/{name}")
+    told = "\n".join(line for line in text.splitlines() if line.startswith("-- "))
+
+    assert HEADER.match(text)
+    assert {write for write in WRITES.findall(text) if f"{{'{write}'" not in told} == set()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_key_that_scripts_are_given_is_taken_in_one_place(name):
+    assert not re.search(r"\bKEYS\[", source(name))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -76,8 +76,8 @@ class Application:
     ) -> Sequence[Any]:
         if not is_plain(transitions):
             return await self._moved(database, keys, transitions)
-        said: list[Any] = await finish(database, keys, transitions, at_once=AT_ONCE)
-        left = [index for index, answer in enumerate(said) if not answer]
+        said: list[Any] = [1] * len(transitions)
+        left = await finish(database, keys, transitions, at_once=AT_ONCE)
         if left:
             moved = await self._moved(database, keys, [transitions[index] for index in left])
             for index, answer in zip(left, moved, strict=True):

@@ -12,7 +12,7 @@ from headrace.stores.gating import ROUNDS
 from headrace.stores.known_limits import KnownLimits
 from headrace.stores.openings import Openings
 from headrace.stores.redis.database import Database
-from headrace.stores.redis.gate import Candidate, Decision, decide
+from headrace.stores.redis.deciding import Candidate, Decision, decide
 from headrace.stores.redis.lanes import open_lanes, read_limits
 from headrace.stores.redis.session import Session
 
@@ -85,7 +85,7 @@ class _Attempt:
         if revision != known.limits.revision:
             return False
         claim = request.claim_of(self._queue)
-        self.decision = await decide(session, claim, known, messages, prompt=claim.limit)
+        self.decision = await decide(session, claim, known, messages, prompt=claim.limit, whole=True)
         return self.decision is not None
 
     async def _messages(self, session: Session) -> tuple[int, Sequence[Candidate], Sequence[int]]:

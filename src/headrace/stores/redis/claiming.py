@@ -21,6 +21,9 @@ from headrace.stores.values import ClaimRequest
 AT_ONCE: Final = 100
 """So many jobs a script: a larger claim would keep the server busy for too long."""
 
+AHEAD: Final = 5
+"""So many scripts are sent before the first has answered: the server works while answers are read."""
+
 _rank: Final[Callable[[Job], tuple[int, int]]] = attrgetter("placement.rank", "seq")
 _priority: Final[Callable[[Job], int]] = attrgetter("placement.priority")
 
@@ -48,7 +51,8 @@ class Claims:
             # what was claimed before is the worker's, who would not know
         self.openings.arm(request.now)
         self.database.whereabouts.learn(request.namespace, [job.facts.id for job in looks.found])
-        return looks.found
+        # several scripts, or one and the gate: each has found them in order
+        return sorted(sorted(looks.found, key=_rank), key=_priority, reverse=True)
 
 
 class _Looks:
@@ -71,52 +75,62 @@ class _Looks:
         if opened := self._openings.due(request.namespace, self._wanted, request.now):
             found = await open_lanes(self._database, request.namespace, opened, request.now, self._limits)
             self._openings.remember(request.namespace, found, request.now)
-        rounds = 0
-        while rooms := self._rooms():
-            again, moved = await self._look(rooms)
+        rounds, scripts = 0, 1
+        while left := self._left():
+            again, moved = await self._look(left, scripts)
             rounds += moved
             if not again or rounds > ROUNDS:
                 break
+            scripts = 1 if moved or self._after else AHEAD
         if self._unknown:
             await self._park()
 
-    def _rooms(self) -> dict[str, int]:
-        """How many jobs are still wanted, by queue, and in one script."""
-        left = min(self._request.limit - len(self.found), AT_ONCE)
+    def _left(self) -> dict[str, int]:
+        """How many jobs are still wanted, by queue."""
+        left = self._request.limit - len(self.found)
         if not self.found:
             return {queue: min(most, left) for queue, most in self._wanted.items()}
         came = Counter(job.facts.queue for job in self.found)
         rooms = {queue: min(most - came[queue], left) for queue, most in self._wanted.items()}
         return {queue: room for queue, room in rooms.items() if room > 0}
 
-    async def _look(self, rooms: Mapping[str, int]) -> tuple[bool, bool]:
-        """One claim script; whether to look again, and whether that is for what the gate has moved."""
+    async def _look(self, left: Mapping[str, int], scripts: int) -> tuple[bool, bool]:
+        """At most so many scripts; whether to look again, and whether that is for what the gate has moved.
+
+        Candidates for the gate are named by each of them until they have passed: the first one's are all.
+        """
         request, known = self._request, self._limits.of(self._request.namespace)
-        kind, *said = await self._database.run(self._keys, "claim", self._asked(rooms, known))
-        if kind == "limits":
+        scripts = max(1, min(scripts, min(left.values()) // AT_ONCE))
+        replies = await self._database.run_times(self._keys, "claim", self._asked(left, known), times=scripts)
+        said = [reply[1:] for reply in replies if reply[0] == "ok"]
+        jobs = self._jobs([row for rows, *_ in said for row in rows])
+        gated = next((named for _, named, *_ in said if named), ())
+        self._unknown.update(*(unknown for _, _, unknown, _ in said))
+        self._after = dict(said[-1][-1]) if said else self._after
+        self.found += jobs
+        if any(reply[0] == "limits" for reply in replies):
             await read_limits(self._database, request.namespace, self._limits)
             return True, True
-        if kind == "due":
-            return True, False
-        rows, gated, unknown, short = said
-        self._unknown.update(unknown)
-        jobs = self._jobs(rows)
-        self._keep(jobs)
+        kind, *last = replies[-1]
+        full = kind == "ok" and len(last[0]) + len(last[1]) == AT_ONCE
         if gated:
-            return await self._pass(gated, jobs, known), True
-        self._after = dict(short)
-        return bool(short) or len(rows) == AT_ONCE, False
+            moved, passed = await self._pass(gated, jobs, known)
+            return moved or (full and passed == len(gated)), True
+        return kind == "due" or bool(self._after) or full, False
 
-    async def _pass(self, gated: Sequence[Any], jobs: Sequence[Job], known: Known) -> bool:
-        """Brings candidates to the gate, beside jobs that were claimed by the same look."""
+    async def _pass(self, gated: Sequence[Any], jobs: Sequence[Job], known: Known) -> tuple[bool, int]:
+        """Brings candidates to the gate, beside jobs that were claimed by the same look.
+
+        Whether it has moved any out of the way, and how many it let in.
+        """
         request = self._request
         taken = len(self.found) - len(jobs)
         passed = await pass_gate(self._database, request, known, gated, taken=taken, beside=jobs)
         self._openings.remember(request.namespace, passed.openings, request.now)
-        self._keep(passed.jobs)
-        return passed.moved or len(passed.jobs) + len(jobs) == AT_ONCE
+        self.found += passed.jobs
+        return passed.moved, len(passed.jobs)
 
-    def _asked(self, rooms: Mapping[str, int], known: Known) -> str:
+    def _asked(self, left: Mapping[str, int], known: Known) -> str:
         request = self._request
         return dumps(
             {
@@ -125,7 +139,9 @@ class _Looks:
                 "stamp": stamp(request.worker, request.now),
                 "limit": min(request.limit - len(self.found), AT_ONCE),
                 "revision": known.limits.revision,
-                "queues": [(queue, room, self._after.get(queue, False)) for queue, room in rooms.items()],
+                "queues": [
+                    (name, min(most, AT_ONCE), self._after.get(name, False)) for name, most in left.items()
+                ],
                 "types": self._types,
                 "all": known.everything,
                 "gated_queues": dict.fromkeys(known.queues, 1),
@@ -142,12 +158,6 @@ class _Looks:
             now=request.now,
             lease_until=request.lease_until,
         )
-
-    def _keep(self, jobs: Sequence[Job]) -> None:
-        self.found += jobs
-        if len(self.found) > len(jobs):
-            self.found.sort(key=_rank)
-            self.found.sort(key=_priority, reverse=True)
 
     async def _park(self) -> None:
         """Takes jobs that nobody alive can run out of the way; those of others are left to them."""
@@ -169,7 +179,7 @@ async def _park(database: Database, request: ClaimRequest, queue: str, types: Co
     keys = database.keys(request.namespace)
     left, after = PARK_AT_ONCE, ""
     while left > 0:
-        given = (queue, sorted(types), after, min(left, AT_ONCE), request.now, TYPE_LANE)
+        given = (queue, sorted(types), after, min(left, AT_ONCE), TYPE_LANE)
         count, after = await database.run(keys, "park_types", *given)
         left -= count
         if not after:

@@ -6,9 +6,11 @@ of its own.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, cast
 
+import hiredis
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import MovedError, ReadOnlyError, ResponseError
 
@@ -22,7 +24,9 @@ from headrace.stores.urls import Host
 Command = Sequence[Any]
 Moved = Callable[[Command, MovedError], Awaitable[Any]]
 
+_pack: Final[Callable[[tuple[Any, ...]], bytes]] = cast("Any", hiredis).pack_command
 _REDIRECTIONS: Final = 8
+_LOST: Final = (NoConnection, OSError, TimeoutError)
 _OF_TRANSACTIONS: Final = frozenset({"WATCH", "MULTI", "EXEC"})
 
 
@@ -49,25 +53,13 @@ class Line:
         """Whether keys are on several servers."""
         return self._slots is not None
 
-    @asynccontextmanager
-    async def connection(self, key: str) -> AsyncGenerator["Connection"]:
-        """A connection to where a key is, which is nobody else's for as long as the block lasts.
+    def connection(self, key: str) -> "LentReady":
+        """A connection to where a key is, for a block. The first one refuses servers that will not do."""
+        return LentReady(self, lambda: self.owner(key))
 
-        One that is left in the middle of something is closed: what comes late must not be taken for the next.
-        The first one refuses servers that will not do.
-        """
-        host = None if self._slots is None else await self._slots.owner(key)
-        async with self.connection_to(host) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def connection_to(self, host: Host | None) -> AsyncGenerator["Connection"]:
+    def connection_to(self, host: Host | None) -> "LentReady":
         """As ``connection``, to a node of a cluster; None is the server that takes writes."""
-        async with self._lent(host) as connection:
-            if not self._is_ready:
-                await refuse_unready(connection.ask, self._location)
-                self._is_ready = True
-            yield connection
+        return LentReady(self, lambda: _at_once(host))
 
     async def primaries(self) -> Sequence[Host | None]:
         """All servers that take writes."""
@@ -86,23 +78,24 @@ class Line:
             with suppress(RuntimeError):  # it is the caller
                 await end.aclose()
 
-    @asynccontextmanager
-    async def _lent(self, host: Host | None) -> AsyncGenerator["Connection"]:
+    async def take(self, host: Host | None) -> tuple[Pool, Raw]:
+        """An open connection, and the pool that it has to be given back to."""
         if self._end is None:
             # an asynchronous generator is closed when its loop shuts down, while the loop still turns
             self._end = self._closed_with_loop()
             await anext(self._end)
         pool = self._pool_of(host)
-        try:
-            raw = await pool.take()
-            connection = Connection(raw, self._timeout, self._moved if self._slots else None)
-            try:
-                yield connection
-            finally:
-                await pool.give(raw, keep=connection.is_idle and not connection.is_outdated)
-        except (NoConnection, OSError, TimeoutError):
-            self.forget_owners()  # maybe another node has its keys by now
-            raise
+        return pool, await pool.take()
+
+    def speaking(self, raw: Raw) -> "Connection":
+        """A connection of the driver as ops use it."""
+        return Connection(raw, self._timeout, self._moved if self._slots else None)
+
+    async def refuse_unready(self, connection: "Connection") -> None:
+        """Raises StoreUnusable for a server that will not do; asked once."""
+        if not self._is_ready:
+            await refuse_unready(connection.ask, self._location)
+            self._is_ready = True
 
     def _pool_of(self, host: Host | None) -> Pool:
         pool = self._pools.get(host)
@@ -124,7 +117,8 @@ class Line:
         for _ in range(_REDIRECTIONS):
             if self._slots is None or not isinstance(answer, MovedError):
                 break
-            async with self._lent(self._slots.learn(answer)) as connection:
+            owner = self._slots.learn(answer)
+            async with Lent(self, lambda owner=owner: _at_once(owner)) as connection:
                 answer = await connection.ask_here(command)
         return answer
 
@@ -134,6 +128,41 @@ class Line:
         finally:
             self._end = None
             await self.close()
+
+
+class Lent:
+    """A connection that is nobody else's for as long as the block lasts.
+
+    One that is left in the middle of something is closed: what comes late must not be taken for the next. It
+    is a class and no generator, because every round trip needs one.
+    """
+
+    __slots__ = ("_connection", "_line", "_owner", "_pool", "_raw")
+
+    def __init__(self, line: Line, owner: Callable[[], Awaitable[Host | None]]) -> None:
+        self._line = line
+        self._owner = owner
+        self._pool: Pool
+        self._raw: Raw
+        self._connection: Connection
+
+    async def __aenter__(self) -> "Connection":
+        line = self._line
+        try:
+            self._pool, self._raw = await line.take(await self._owner())
+        except _LOST:
+            line.forget_owners()
+            raise
+        self._connection = line.speaking(self._raw)
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection = self._connection
+        if isinstance(error, _LOST):
+            self._line.forget_owners()  # maybe another node has its keys by now
+        await self._pool.give(self._raw, keep=connection.is_idle and not connection.is_outdated)
 
 
 class Connection:
@@ -186,7 +215,7 @@ class Connection:
             raise NoConnection("the connection was lost")
         async with asyncio.timeout(self._timeout):
             self._awaited += len(commands)
-            await self._raw.send_packed_command(self._raw.pack_commands(commands), check_health=False)
+            await self._raw.send_packed_command(_packed(commands), check_health=False)
             return [await self._answer() for _ in commands]
 
     async def _answer(self) -> Any:  # noqa: ANN401 - whatever the server says
@@ -198,3 +227,27 @@ class Connection:
             found = error
         self._awaited -= 1
         return found
+
+
+class LentReady(Lent):
+    """The same, of a server that will do. Raises StoreUnusable."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> "Connection":
+        connection = await super().__aenter__()
+        try:
+            await self._line.refuse_unready(connection)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
+        return connection
+
+
+async def _at_once(host: Host | None) -> Host | None:
+    return host
+
+
+def _packed(commands: Sequence[Command]) -> bytes:
+    """Commands as they are sent. The driver does the same in Python, which takes eight times as long."""
+    return b"".join([_pack(tuple(command)) for command in commands])

@@ -3,9 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import takewhile
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from redis.exceptions import ConnectionError as NoConnection
@@ -14,11 +15,20 @@ from redis.exceptions import MovedError
 from headrace.errors import HeadraceError, StoreUnavailable
 from headrace.stores.gating import Returned
 from headrace.stores.per_loop import PerLoop
-from headrace.stores.redis.connecting import Command, Connection, Line
+from headrace.stores.redis.connecting import Command, Connection, Lent, Line
 from headrace.stores.redis.faults import translated
 from headrace.stores.redis.keys import Keys
 from headrace.stores.redis.location import Kind, Location
-from headrace.stores.redis.session import Again, Refused, Session, Write, answers_of, evaluated, writes_text
+from headrace.stores.redis.session import (
+    Again,
+    Refused,
+    Session,
+    Write,
+    answers_of,
+    attempted,
+    evaluated,
+    writes_text,
+)
 from headrace.stores.redis.whereabouts import Whereabouts
 from headrace.stores.urls import Host
 
@@ -104,6 +114,18 @@ class Database:
         async with self._connection(keys.root) as connection:
             return await evaluated(connection, keys, name, many_args)
 
+    async def run_times(self, keys: Keys, name: str, args: object, *, times: int) -> list[Any]:
+        """The replies of a writing script, run so many times in one round trip, up to the first that failed.
+
+        What was written before that stands. Raises if none succeeded.
+        """
+        await self._name(keys)
+        async with self._connection(keys.root) as connection:
+            found = await attempted(connection, keys, name, [(args,)] * times)
+            if isinstance(found[0], Exception):
+                raise found[0]
+            return list(takewhile(lambda reply: not isinstance(reply, Exception), found))
+
     async def write(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
         """Does all writes or none; their answers, in order. Raises Again, and what checks refuse with."""
         return answers_of(await self.run(keys, "commit", writes_text(writes)))
@@ -183,18 +205,8 @@ class Database:
             answers |= zip(indexes, await self._read(_key_of(some[0]), ask), strict=True)
         return [answers[index] for index in range(len(commands))]
 
-    @asynccontextmanager
-    async def _connection(self, key: str, *, sent: bool = True) -> AsyncGenerator[Connection]:
-        """A connection for a block whose errors become ours. ``sent``: the block writes."""
-        reached = False
-        try:
-            async with self.line().connection(key) as connection:
-                reached = True
-                yield connection
-        except (Again, Refused):
-            raise
-        except Exception as error:  # boundary: the driver's errors become ours
-            raise translated(error, self.location.name, sent=reached and sent) from error
+    def _connection(self, key: str, *, sent: bool = True) -> "_Ours":
+        return _Ours(self, key, sent=sent)
 
     async def _name(self, keys: Keys) -> None:
         """Adds the namespace to those that there are; now and then again: a server may lose its memory."""
@@ -204,6 +216,35 @@ class Database:
             if not await self.call("SISMEMBER", self.namespaces_key, keys.namespace):
                 await self.call("SADD", self.namespaces_key, keys.namespace)
             self._named[keys.namespace] = now
+
+
+class _Ours:
+    """A connection for a block whose errors become ours. ``sent``: the block writes."""
+
+    __slots__ = ("_database", "_key", "_lent", "_sent")
+
+    def __init__(self, database: Database, key: str, *, sent: bool) -> None:
+        self._database = database
+        self._key = key
+        self._sent = sent
+        self._lent: Lent
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._lent = self._database.line().connection(self._key)
+            return await self._lent.__aenter__()
+        except Exception as error:  # boundary: the driver's errors become ours
+            raise self._translated(error, sent=False) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._lent.__aexit__(kind, error, trace)
+        if isinstance(error, Exception) and not isinstance(error, Again | Refused | HeadraceError):
+            raise self._translated(error, sent=self._sent) from error
+
+    def _translated(self, error: Exception, *, sent: bool) -> Exception:
+        return translated(error, self._database.location.name, sent=sent)
 
 
 class Reader:

@@ -1,8 +1,6 @@
 """Jobs that end well and on which nothing hangs: nearly all. They are sent and written with less ado."""
 
-from collections.abc import Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from headrace.core.job import Transition
 from headrace.core.states import State
@@ -20,18 +18,43 @@ def is_plain(transitions: Sequence[Transition]) -> bool:
 
 async def finish(
     database: Database, keys: Keys, transitions: Sequence[Transition], *, at_once: int
-) -> list[int]:
-    """1 for each that is written; 0 for one that the store holds otherwise, and has yet to be moved."""
-    erase_at = transitions[0].placement.erase_at
-    asked: list[tuple[Any, ...]] = [
-        (State.COMPLETED, erase_at, *chain.from_iterable(map(_told, page)))
-        for page in pages(transitions, at_once)
+) -> Sequence[int]:
+    """Writes them; the indexes of those that the store holds otherwise, and that have yet to be moved."""
+    parts = [
+        (place, part) for place, indexes in _by_place(transitions).items() for part in pages(indexes, at_once)
     ]
-    return [answer for reply in await database.runs(keys, "finish", asked) for answer in reply]
+    erase_at = transitions[0].placement.erase_at
+    asked = [
+        (State.COMPLETED, erase_at, *place, *_told(transitions[index] for index in part))
+        for place, part in parts
+    ]
+    replies: list[Sequence[int]] = await database.runs(keys, "finish", asked)
+    return [part[number] for (_, part), left in zip(parts, replies, strict=True) for number in left]
 
 
-def _told(one: Transition) -> tuple[str, int, int, str]:
-    return one.job.facts.id, one.job.fence, one.job.revision, placement_text(one.placement)
+def _by_place(transitions: Sequence[Transition]) -> Mapping[tuple[str, str], Sequence[int]]:
+    """Indexes by queue and type."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for index, one in enumerate(transitions):
+        facts = one.job.facts
+        place = (facts.queue, facts.type)
+        indexes = found.get(place)
+        if indexes is None:
+            indexes = found[place] = []
+        indexes.append(index)
+    return found
+
+
+def _told(transitions: Iterable[Transition]) -> list[str | int]:
+    """What the script is told of jobs. Those that end together are often placed alike."""
+    told: list[str | int] = []
+    before = ""
+    for one in transitions:
+        job, placement = one.job, placement_text(one.placement)
+        same = placement == before
+        told += (job.facts.id, job.seq, job.fence, job.revision, "" if same else placement)
+        before = placement
+    return told
 
 
 def _is_plain(one: Transition) -> bool:

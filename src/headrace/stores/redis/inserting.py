@@ -15,6 +15,7 @@ from headrace.stores.redis.applying import give_on
 from headrace.stores.redis.database import Again, Database
 from headrace.stores.redis.flowing import link
 from headrace.stores.redis.lining import in_line, make_room, watched_by
+from headrace.stores.redis.plain_inserting import insert_plain
 from headrace.stores.redis.reading import jobs_by_id
 from headrace.stores.redis.registers import add_swaps
 from headrace.stores.redis.rows import insert_row, replace_write
@@ -23,13 +24,8 @@ from headrace.stores.redis.stepping import adopt
 from headrace.stores.redis.turns import Insistence, Turns
 from headrace.stores.values import Holder, Inserted, InsertKind, NewJob, Swap
 
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A job as it is inserted, and when it was."""
-
-    values: Sequence[object]
-    now: int
+_New = tuple[NewJob, int]
+"""A job, and when it is inserted."""
 
 
 class Inserter:
@@ -39,17 +35,18 @@ class Inserter:
         self.database = database
         self.limits = limits
         self.turns = Turns()
-        self._gatherer = Gatherer[str, _Row](self._write)
+        self._gatherer = Gatherer[str, _New](self._write)
 
     async def insert(self, namespace: str, jobs: Sequence[NewJob], now: int) -> None:
         """Returns when the jobs are there."""
         if jobs:
-            await self._gatherer.add(namespace, [_Row(insert_row(new), now) for new in jobs])
+            await self._gatherer.add(namespace, [(new, now) for new in jobs])
 
-    async def _write(self, namespace: str, rows: Sequence[_Row]) -> None:
-        now = max(row.now for row in rows)
-        write = ("insert", now, [row.values for row in rows])
-        await self.database.write(self.database.keys(namespace), [write])
+    async def _write(self, namespace: str, given: Sequence[_New]) -> None:
+        keys, now = self.database.keys(namespace), max(now for _, now in given)
+        jobs = [new for new, _ in given]
+        if not await insert_plain(self.database, keys, jobs, now):
+            await self.database.write(keys, [insert_write(jobs, now)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Lanes: how those that wait on them come back, what is kept of them, and what is forgotten.
 
-A gate that decides by what it saw of a lane names the version that it saw. Whatever frees a slot or a turn,
-or changes what is kept, gives the lane another version in the same script, and the gate decides anew (C41).
+A gate that decides by what it saw of a lane names the version that it saw. Whatever takes or ends a turn, or
+changes what is kept, gives the lane another version in the same script, and the gate decides anew. Slots have
+no version: the script that admits and parks counts them (C41).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -53,10 +55,13 @@ async def set_lane(database: Database, namespace: str, state: LaneState) -> None
 async def free(
     database: Database, namespace: str, freed: Mapping[int, Freed], now: int, kept: KnownLimits
 ) -> None:
-    """Brings back who waits for what jobs, by seq, gave back; their moves themselves took it from them."""
-    keys = {lane for one in freed.values() for lane in one.slots}
-    keys.update(one.order for one in freed.values() if one.order is not None)
-    await open_lanes(database, namespace, sorted(keys), now, kept)
+    """Brings back who waits for what jobs, by seq, gave back; their moves themselves took it from them.
+
+    For each slot one comes back: others see to the slots that they free at the same moment.
+    """
+    slots = Counter(lane for one in freed.values() for lane in one.slots)
+    orders = {one.order for one in freed.values() if one.order is not None}
+    await opened(database, namespace, sorted({*slots, *orders}), now, kept, at_most=slots)
 
 
 async def open_lanes(
@@ -66,19 +71,26 @@ async def open_lanes(
     return (await opened(database, namespace, keys, now, kept))[1]
 
 
-async def opened(
-    database: Database, namespace: str, keys: Sequence[str], now: int, kept: KnownLimits
+async def opened(  # noqa: PLR0913 - which lanes, by what definitions, and how many
+    database: Database,
+    namespace: str,
+    keys: Sequence[str],
+    now: int,
+    kept: KnownLimits,
+    *,
+    at_most: Mapping[str, int] | None = None,
 ) -> tuple[list[Returned], list[Opening]]:
-    """As ``open_lanes``, and who came back besides.
+    """As ``open_lanes``, and who came back besides; ``at_most`` so many of each lane.
 
     Others may change a lane between the look and the write. Then too many come back, and are parked again;
-    too few never do: whoever gives more room looks after it himself, and nobody parks under an older version.
+    too few never do: whoever gives more room looks after it himself, and nobody parks where there is room.
     """
     back: list[Returned] = []
     openings: list[Opening] = []
     wanted = possible(keys)
     for start in range(0, len(wanted), _LOOKED_AT_ONCE):
-        some = await _opened(database, namespace, wanted[start : start + _LOOKED_AT_ONCE], now, kept)
+        page = wanted[start : start + _LOOKED_AT_ONCE]
+        some = await _opened(database, namespace, page, now, kept, at_most=at_most)
         back += some[0]
         openings += some[1]
     if back:
@@ -168,8 +180,14 @@ async def _later(database: Database, after: tuple[str, str]) -> list[tuple[str, 
     ]
 
 
-async def _opened(
-    database: Database, namespace: str, keys: Sequence[str], now: int, kept: KnownLimits
+async def _opened(  # noqa: PLR0913 - as ``opened``
+    database: Database,
+    namespace: str,
+    keys: Sequence[str],
+    now: int,
+    kept: KnownLimits,
+    *,
+    at_most: Mapping[str, int] | None,
 ) -> tuple[list[Returned], list[Opening]]:
     of = database.keys(namespace)
     orders = [key for key in keys if key.startswith(ORDER_LANE)]
@@ -181,6 +199,8 @@ async def _opened(
     waited_for = {key: seen.lane(key, known.limits) for key in others if seen.queues[key]}
     turns = {key: seq for key in seen.awaited if (seq := next_in_turn(seen.orders[key])) is not None}
     room = {key: free_now(lane, now) for key, lane in waited_for.items()}
+    if at_most is not None:
+        room = {key: min(count, at_most[key]) for key, count in room.items()}
     scripts = [bring_back_turns(turns, now), *bring_back(seen, room, now)]
     answers = [answer for writes in scripts if writes for answer in await database.write(of, writes)]
     openings = [

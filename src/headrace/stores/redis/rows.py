@@ -45,7 +45,12 @@ _dumps: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), chec
 
 def facts_text(facts: Facts) -> str:
     """The field ``f``: what is fixed."""
-    return f'{_head(_facts(facts))},{facts.created_at},"{facts.id}"]'
+    return f'{facts_head(facts)}{facts.id}"]'
+
+
+def facts_head(facts: Facts) -> str:
+    """The field ``f`` up to the id."""
+    return f'{_head(_facts(facts))},{facts.created_at},"'
 
 
 def placement_text(placement: Placement) -> str:
@@ -116,10 +121,10 @@ def insert_row(new: NewJob) -> list[object]:
         placement.state,
         placement_text(placement),
         place_text(placement.priority, placement.rank),
-        _given(placement.due_at),
+        given(placement.due_at),
         _more(facts, placement) or False,
         placement.cancel_asked_at is not None,
-        _given(placement.lease_until),
+        given(placement.lease_until),
     ]
     if isinstance(new, Ticked):
         row.append(new.tick)
@@ -152,18 +157,18 @@ def move_write(transition: Transition, now: int, trail: str | None = None) -> Wr
         job.facts.id,
         job.fence,
         job.revision,
-        _given(transition.expired_before),
+        given(transition.expired_before),
         now,
         placement.state,
         placement_text(placement),
         place_text(placement.priority, placement.rank),
-        _given(placement.due_at),
+        given(placement.due_at),
         placement.parked_on or False,
         placement.unique_lock or False,
         placement.slot_key or False,
-        _given(placement.lease_until),
-        _given(placement.erase_at),
-        _given(placement.ended_at),
+        given(placement.lease_until),
+        given(placement.erase_at),
+        given(placement.ended_at),
         placement.cancel_asked_at is not None,
         trail or False,
     )
@@ -185,7 +190,7 @@ def replace_write(holder: Job, new: NewJob, now: int) -> Write:
         facts.payload,
         placement_text(placement),
         place_text(placement.priority, placement.rank),
-        _given(placement.due_at),
+        given(placement.due_at),
         _dumps(facts.tags) if facts.tags else False,
     )
 
@@ -203,26 +208,37 @@ def jobs_of(namespace: str, rows: Sequence[Row | None]) -> list[Job]:
 def claimed_jobs(
     namespace: str, rows: Sequence[Row], *, worker: str, now: int, lease_until: int
 ) -> list[Job]:
-    """The jobs of rows as ``jobs.claim`` answers them, as ``core.place.claimed`` leaves them."""
+    """The jobs of rows as ``taking.claim`` answers them, as ``core.place.claimed`` leaves them."""
     found: list[Job] = []
+    alike: dict[tuple[str, str | None, str | None], Placement] = {}
     for facts_read, placed, payload, seq, fence, revision, slot, progress, checkpoint in rows:
         facts = _facts_of(namespace, facts_read, payload)
-        head, priority, rank = placed.rsplit(",", 2)
-        (
-            _, _, timeout_ms, isolation, generation, starts, failures, crashes, releases, snoozes, *_,
-        ) = _read(head)  # fmt: skip
-        placement = Placement(
-            state=CLAIMED, priority=int(priority), rank=int(rank[:-1]), lease_until=lease_until,
-            unique_lock=facts.lock_after_claim, slot_key=slot, timeout_ms=timeout_ms,
-            isolation=ISOLATIONS[isolation], generation=generation, starts=starts + 1, failures=failures,
-            crashes=crashes, releases=releases, snoozes=snoozes, worker=worker, started_at=now,
-        )  # fmt: skip
+        place = (placed, facts.lock_after_claim, slot)
+        placement = alike.get(place)
+        if placement is None:
+            placement = alike[place] = _claimed(*place, worker=worker, now=now, lease_until=lease_until)
         job = Job(
-            facts=facts, placement=placement, seq=seq, fence=fence, revision=revision, progress=progress,
+            facts=facts, placement=placement, seq=int(seq), fence=fence, revision=revision, progress=progress,
             checkpoint=checkpoint,
         )  # fmt: skip
         found.append(job)
     return found
+
+
+def _claimed(  # noqa: PLR0913 - what a claim says, and what was there
+    placed: str, lock: str | None, slot: str | None, *, worker: str, now: int, lease_until: int
+) -> Placement:
+    """A placement as claimed, of what was kept of it."""
+    head, priority, rank = placed.rsplit(",", 2)
+    (
+        _, _, timeout_ms, isolation, generation, starts, failures, crashes, releases, snoozes, *_,
+    ) = _read(head)  # fmt: skip
+    return Placement(
+        state=CLAIMED, priority=int(priority), rank=int(rank[:-1]), lease_until=lease_until,
+        unique_lock=lock, slot_key=slot, timeout_ms=timeout_ms, isolation=ISOLATIONS[isolation],
+        generation=generation, starts=starts + 1, failures=failures, crashes=crashes, releases=releases,
+        snoozes=snoozes, worker=worker, started_at=now,
+    )  # fmt: skip
 
 
 def _facts_of(namespace: str, text: str, payload: str) -> Facts:
@@ -269,8 +285,8 @@ def _job(namespace: str, row: Row) -> Job:
     )  # fmt: skip
 
 
-def _given(instant: int | None) -> int | bool:
-    """As writes have it: in Lua null would be true, and larger numbers would not be exact."""
+def given(instant: int | None) -> int | bool:
+    """An instant as writes have it: in Lua null would be true, and larger numbers would not be exact."""
     if instant is None:
         return False
     if not -_EXACT <= instant <= _EXACT:

@@ -12,6 +12,7 @@ from typing import Final
 from headrace.core.states import TERMINAL, State
 
 _PACKAGE: Final = "headrace.stores.redis"
+_EVERYWHERE: Final = "core"
 _USE: Final = re.compile(r"^--# use ([a-z_* ]+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^[ \t]*--.*\n|^[ \t]+|\n(?=\n)", re.MULTILINE)
 _STATES: Final = ", ".join(f"{state.name} = '{state.value}'" for state in State)
@@ -56,8 +57,8 @@ def _part(name: str) -> str:
 
 def _used(text: str) -> list[str]:
     """The parts that a script uses, also by way of others, each once."""
-    found = ["core"]
-    waiting = list(_named(text))
+    found: list[str] = []
+    waiting = [_EVERYWHERE, *_named(text)]
     while waiting:
         name = waiting.pop(0)
         if name not in found:

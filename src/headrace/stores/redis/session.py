@@ -14,6 +14,7 @@ from headrace.stores.redis.scripts import script
 Write = tuple[Any, ...]
 """What a commit is to do: a name, and arguments out of which JSON can be made."""
 
+_AS_THEY_ARE: Final = frozenset({str, int})
 _QUEUED: Final = 3  # answers: to MULTI, to what is queued, to EXEC
 
 
@@ -119,14 +120,23 @@ async def evaluated(
 
     A script that the server has not is sent to it, and run for those for which it was not.
     """
+    found = await attempted(connection, keys, name, many_args)
+    for reply in found:
+        if isinstance(reply, Exception):
+            raise reply
+    return found
+
+
+async def attempted(
+    connection: Connection, keys: Keys, name: str, many_args: Sequence[Sequence[object]]
+) -> list[Any]:
+    """As ``evaluated``, refusals among the replies."""
     wanted = script(name)
-    packed = [[argument(one) for one in args] for args in many_args]
+    packed = [[one if one.__class__ in _AS_THEY_ARE else argument(one) for one in args] for args in many_args]
     found = await connection.ask_all([("EVALSHA", wanted.sha, 1, keys.root, *args) for args in packed])
     for index, reply in enumerate(found):
         if isinstance(reply, NoScriptError):
-            found[index] = await connection.ask("EVAL", wanted.text, 1, keys.root, *packed[index])
-        elif isinstance(reply, Exception):
-            raise reply
+            (found[index],) = await connection.ask_all([("EVAL", wanted.text, 1, keys.root, *packed[index])])
     return found
 
 

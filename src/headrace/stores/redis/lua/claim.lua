@@ -3,7 +3,7 @@
 --   all, gated_queues {name: 1}, gated_types {name: 1}}.
 -- Reply: {'ok', rows, [[queue, member, wishes], …], types met that are not asked for, [[queue, member], …] where a
 --   look ended before the queue did} | {'limits'}: there is another revision | {'due'}: more are due, ask again.
---# use rows claims
+--# use claims ready taking
 local asked = cjson.decode(ARGV[1])
 if tonumber(redis.call('HGET', R .. ':r:limits', 'n') or 0) ~= asked.revision then return {'limits'} end
 core.go_on()
@@ -20,9 +20,9 @@ local claimed, gated = {}, {}
 for n = 1, math.min(#found, asked.limit) do
   local queue, member = found[n][1], found[n][2]
   if member:sub(40, 40) == 'g' or asked.all or asked.gated_queues[queue] or asked.gated_types[member:sub(41, -38)] then
-    gated[#gated + 1] = rows.named(queue, member, asked.now)
+    gated[#gated + 1] = ready.named(queue, member, asked.now)
   else
-    claimed[#claimed + 1] = rows.claim(queue, member, asked.stamp, asked.now, asked.lease)
+    claimed[#claimed + 1] = taking.claim(queue, member, asked.stamp, asked.now, asked.lease)
   end
 end
 core.flush()

@@ -1,48 +1,37 @@
--- Ends running jobs that nothing hangs on: no slot, unique lock, batch or ordering key, and no log of changes.
--- ARGV: 1 state, 2 erase_at ('' for none); then of each job id, fence, revision and its placement.
--- Reply: of each 1, or 0 where that is not so or the guard does not fit: it is to be moved as any other.
+-- Ends running jobs of one type and queue on which nothing hangs: no slot, unique lock, batch or ordering key. Whoever
+-- asks for it has them as they were claimed, so a revision that still fits says that this is so.
+-- ARGV: 1 state, 2 erase_at ('' for none), 3 queue, 4 type; then of each job id, seq, fence, revision and its placement
+-- ('' where it is that of the job before). Reply: the numbers of those that the guard does not fit, or of all if there is a
+-- log of changes: they are to be moved as any other.
 --# use events
-local state, erase, ended = ARGV[1], ARGV[2], {}
-local gone, erased, answers, counts = {}, {}, {}, {}, {}
+local state, erase, queue, type = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local gone, ended, erased, left, placement = {}, {}, {}, {}, nil
 local prefix, plain = R .. ':j:', not events.is_kept()
 core.go_on()
 
-local function is_free(lock, slot, batch, order)
-  return (not lock or lock == '') and (not slot or slot == '') and not batch and not order
-end
-
-for n = 3, #ARGV, 4 do
+for n = 5, #ARGV, 5 do
   local id = ARGV[n]
   local key = prefix .. id
-  local f = redis.call('HMGET', key, 'i', 'q', 't', 's', 'n', 'r', 'k', 'y', 'b', 'o')
-  if plain and f[4] == State.PROCESSING and f[5] == ARGV[n + 1] and f[6] == ARGV[n + 2]
-    and is_free(f[7], f[8], f[9], f[10]) then
-    redis.call('HSET', key, 's', state, 'l', ARGV[n + 3], 'r', f[6] + 1, 'c', '')
-    gone[#gone + 1] = id
-    local of = ended[f[3]]
-    if not of then of = {}; ended[f[3]] = of end
-    of[#of + 1] = f[1]
-    of[#of + 1] = id
-    local place = f[2] .. US .. f[3]
-    counts[place] = (counts[place] or 0) + 1
-    erased[#erased + 1] = erase
-    erased[#erased + 1] = id
-    answers[#answers + 1] = 1
+  local f = plain and redis.call('HMGET', key, 'n', 'r')
+  if ARGV[n + 4] ~= '' then placement = ARGV[n + 4] end
+  if f and f[1] == ARGV[n + 2] and f[2] == ARGV[n + 3] then
+    redis.call('HSET', key, 's', state, 'l', placement, 'r', f[2] + 1, 'c', '')
+    local many = #gone
+    gone[many + 1] = id
+    ended[2 * many + 1], ended[2 * many + 2] = ARGV[n + 1], id
+    erased[2 * many + 1], erased[2 * many + 2] = erase, id
   else
-    answers[#answers + 1] = 0
+    left[#left + 1] = (n - 5) / 5
   end
 end
 
 if gone[1] then
   redis.call('ZREM', R .. ':lease', unpack(gone))
   redis.call('ZREM', R .. ':live', unpack(gone))
+  redis.call('ZADD', R .. ':ended:' .. state .. ':' .. type, unpack(ended))
   if erase ~= '' then redis.call('ZADD', R .. ':erase', unpack(erased)) end
-  for type, of in pairs(ended) do redis.call('ZADD', R .. ':ended:' .. state .. ':' .. type, unpack(of)) end
-  for place, count in pairs(counts) do
-    local queue, type = place:match('^(.*)' .. US .. '(.*)$')
-    core.count(queue, type, State.PROCESSING, -count)
-    core.count(queue, type, state, count)
-  end
+  core.count(queue, type, State.PROCESSING, -#gone)
+  core.count(queue, type, state, #gone)
   core.flush()
 end
-return answers
+return left

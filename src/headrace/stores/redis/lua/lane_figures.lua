@@ -1,7 +1,7 @@
 -- Lanes in numbers, for people.
 -- ARGV: 1 the lanes, 2 for each 1 if it is that of an ordering key (arrays), 3 how many holders are named.
 -- Reply: for each how many hold it, how many wait on it, the ids of the first holders, and of the first that waits.
---# use lanes orders
+--# use waited orders
 local named = tonumber(ARGV[3])
 local in_turn = cjson.decode(ARGV[2])
 

@@ -4,7 +4,7 @@
 -- queues jobs wait: {queue, the best one's member, how many}. Of each ordering key: version, whether one of it runs, the
 -- seq of who has begun and keeps the others waiting, the seq of who is the first, and after which seq he is to be looked
 -- for, if it is not known yet; whether jobs wait on it.
---# use lanes orders
+--# use waited orders
 local now = tonumber(ARGV[3])
 
 local function waiting(lane)

@@ -1,5 +1,5 @@
 -- The look of a claim: due jobs of the types asked for, in order.
---# use rows
+--# use jobs
 
 local PAGE, FARTHEST, MOVES = 100, 5000, 10
 

@@ -1,26 +1,11 @@
 -- Ended jobs leave, with all that belongs to them.
 --# use core jobs flows
 local WAITED_ON = 2 ^ 30 -- core.job.WAITED_ON
-local AT_ONCE = 500
-
--- Whether a child of a job lives, or stays until somebody deals with it. The latest are asked first: they
--- mostly live longest.
-local function needed_by_child(id)
-  local down, from = R .. ':down:' .. id, 0
-  while true do
-    local children = redis.call('ZREVRANGE', down, from, from + AT_ONCE - 1)
-    if #children == 0 then return false end
-    for _, erase_at in ipairs(redis.call('ZMSCORE', R .. ':erase', unpack(children))) do
-      if not erase_at then return true end
-    end
-    from = from + AT_ONCE
-  end
-end
 
 -- Whether an open batch counts the job among its members, or another job waits for it.
 local function needed(id, job)
   if job.batch and core.some(redis.call('HGET', R .. ':r:batch:' .. job.batch, 'd')) then return true end
-  return job.revision >= WAITED_ON and needed_by_child(id)
+  return job.revision >= WAITED_ON and flows.needed_by_child(id)
 end
 
 local function erase(id, job)

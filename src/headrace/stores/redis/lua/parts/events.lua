@@ -1,18 +1,12 @@
 -- What of a job's changes the log tells.
 --# use jobs log
 
--- Where in the fields `f` and `l` of a job, as rows.py writes them, stands what a change tells.
-local CREATED_AT = 14
+-- Where in the field `l` of a job, as rows.py writes it, stands what a change tells.
 local WORKER, ENDED_AT, OUTCOME, ERROR, RANK = 11, 12, 13, 14, 18
 
 function events.is_kept() return log.is_kept() end
 
 local function placement(id) return cjson.decode(redis.call('HGET', jobs.key(id), 'l')) end
-
-local function log_inserted(id, job)
-  local facts = cjson.decode(redis.call('HGET', jobs.key(id), 'f'))
-  log.add(id, job, placement(id), {at = facts[CREATED_AT], due = job.due})
-end
 
 -- A claim, an end, or the reopening of a job that had ended.
 local function log_moved(id, job, place)
@@ -34,7 +28,7 @@ end
 
 ON.changed[#ON.changed + 1] = function(id, old, new)
   if not log.is_kept() then return end
-  if not old then return log_inserted(id, new) end
+  if not old then return log.inserted(id, new, unpack(redis.call('HMGET', jobs.key(id), 'f', 'l'))) end
   local moved = old.state ~= new.state and (new.state == State.PROCESSING or ENDED[new.state] or ENDED[old.state])
   if not moved and not new.attempt then return end
   local place = placement(id)

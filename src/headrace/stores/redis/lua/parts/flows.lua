@@ -1,6 +1,7 @@
 -- Who waits for whom: `R:up:<child>` has number -> "policy parent", `R:down:<parent>` its children by seq.
 --# use core
 local LIVE = {blocked = true, pending = true, processing = true}
+local AT_ONCE = 500
 
 -- The parents of a child in order: {{number, parent, policy}, …}
 function flows.parents(child)
@@ -28,4 +29,18 @@ function flows.live_parent(child)
     if flows.lives(parents[n][2]) then return true, #parents - n + 1 end
   end
   return false, #parents
+end
+
+-- Whether a child of a job, of those that are here, lives or stays until somebody deals with it. The latest are
+-- asked first: they mostly live longest.
+function flows.needed_by_child(id)
+  local down, from = R .. ':down:' .. id, 0
+  while true do
+    local children = redis.call('ZREVRANGE', down, from, from + AT_ONCE - 1)
+    if #children == 0 then return false end
+    for _, erase_at in ipairs(redis.call('ZMSCORE', R .. ':erase', unpack(children))) do
+      if not erase_at then return true end
+    end
+    from = from + AT_ONCE
+  end
 end

@@ -1,7 +1,8 @@
--- The gate of a claim: its checks, and what it writes.
---# use jobs moving rows lanes
+-- The gate of a claim, as it commits: what was decided about a job is done if it still is so, else the job stays due.
+--# use picking parking taking
+local plan
 
--- {'lanes_are', {{lane, version or nothing}, …}}: nobody has touched them since they were looked at.
+-- {'lanes_are', {{lane, version or nothing}, …}}: what is kept of them, and whose turn it is, is what was seen.
 CHECK.lanes_are = function(w)
   for _, one in ipairs(w[2]) do
     if redis.call('HGET', R .. ':lane:' .. one[1], 'v') ~= one[2] then return {'again'} end
@@ -13,41 +14,29 @@ CHECK.limits_are = function(w)
   if tonumber(redis.call('HGET', R .. ':r:limits', 'n') or 0) ~= w[2] then return {'again'} end
 end
 
--- {'still_due', queue, {member, …}}: they may be claimed there.
-CHECK.still_due = function(w)
-  if redis.call('HGET', R .. ':queues', w[2]) == '1' then return {'again'} end
-  for _, member in ipairs(w[3]) do
-    if not redis.call('ZSCORE', R .. ':q:' .. w[2] .. ':ready', member) then return {'again'} end
+-- {'pass', {queue, …}, lanes as in `passing`, rows of who is admitted and of who is parked as in `picking`, all, stamp,
+-- now, lease_until}. All: each of them or nothing. Answer: the row of each that is admitted, else false; how many are
+-- parked, how many stay due, and how many others have taken.
+CHECK.pass = function(w)
+  for _, queue in ipairs(w[2]) do
+    if redis.call('HGET', R .. ':queues', queue) == '1' then return {'again'} end
   end
+  plan = picking.plan(w[3], w[4], w[5])
+  if w[6] and plan.left + plan.gone > 0 then return {'again'} end
 end
 
--- {'admit', {{member, slots or nothing}, …}, stamp, now, lease_until}: a row of each job that is claimed, false for one
--- that is not due at this instant.
-DO.admit = function(w)
-  local found = {}
-  for n, one in ipairs(w[2]) do
-    found[n] = jobs.claim(one[1]:sub(-36), w[3], w[4], w[5], one[2] or nil) or false
+DO.pass = function(w)
+  local found, left, parked = {}, plan.left, 0
+  for n, row in ipairs(w[4]) do
+    local member = plan.admitted[n]
+    found[n] = member and taking.claim(row[1], member, w[7], w[8], w[9], row[4] or nil) or false
+    if member and not found[n] then left = left + 1 end
   end
-  return found
-end
-
--- {'park', {{member, lane}, …}, now}
-DO.park = function(w)
-  for _, one in ipairs(w[2]) do jobs.park(one[1]:sub(-36), nil, one[2], w[3]) end
-end
-
--- {'park_alike', queue, type, wishes or nothing, lane, {seq, …}, now, ahead, limit}: how many more wait on the lane
--- now, of the jobs due next that wish the same as one that it refused, but none of those to be spared.
-DO.park_alike = function(w)
-  local spared, count = {}, 0
-  for _, seq in ipairs(w[6]) do spared[seq] = true end
-  for _, member in ipairs(redis.call('ZRANGE', R .. ':q:' .. w[2] .. ':ready', 0, w[8] - 1)) do
-    local id = member:sub(-36)
-    if count < w[9] and member:sub(41, -38) == w[3] and not spared[tonumber(member:sub(24, 39))]
-      and redis.call('HGET', R .. ':j:' .. id, 'g') == w[4] then
-      jobs.park(id, nil, w[5], w[7])
-      count = count + 1
+  for n, row in ipairs(w[5]) do
+    if plan.parked[n] then
+      jobs.park(row[1], row[2], w[3][row[3]][1])
+      parked = parked + 1
     end
   end
-  return count
+  return {found, parked, left, plan.gone}
 end

@@ -10,7 +10,7 @@ end
 local function move_slots(id, old, new)
   for _, lane in ipairs(held(old and old.slot)) do
     redis.call('ZREM', R .. ':slots:' .. lane, id)
-    lanes.touch(lane)
+    lanes.make(lane)
   end
   for _, lane in ipairs(held(new.slot)) do
     redis.call('ZADD', R .. ':slots:' .. lane, new.seq, id)

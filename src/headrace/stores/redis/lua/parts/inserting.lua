@@ -1,5 +1,5 @@
--- How jobs are inserted, and what answers for them.
---# use jobs seqs
+-- How jobs are inserted that may have anything (the others: insert.lua), and what answers for them.
+--# use jobs seqs queues
 
 local function join(id, seq, more)
   if more.u then core.zadd(R .. ':ukey:' .. more.u, seq, id) end
@@ -19,8 +19,6 @@ CHECK.insert = function(w)
   end
 end
 
-local known = {}
-
 local function insert(now, row, seq)
   local id, queue, more = row[1], row[2], row[10] or {}
   local job = {
@@ -36,10 +34,7 @@ local function insert(now, row, seq)
     fields[#fields + 1] = value
   end
   redis.call('HSET', R .. ':j:' .. id, unpack(fields))
-  if not known[queue] then
-    known[queue] = true
-    redis.call('HSETNX', R .. ':queues', queue, 0)
-  end
+  queues.make(queue)
   if row[10] then join(id, seq, more) end
   if row[12] then jobs.lease(id, row[12]) end
   jobs.place(id, job, now)

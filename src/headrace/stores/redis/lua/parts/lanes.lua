@@ -1,11 +1,12 @@
--- Lanes: what is kept of them, and who waits on them.
---# use jobs moving holding
+-- Lanes: what is kept of them, and how those that wait on them come back.
+--# use jobs parking holding waited
 local TAGS_BELOW = 1000000000000 -- core.fairness.TAGS_BELOW: so low a rank is a tag, and no instant
 local SLOTS_AT_ONCE = 500
 local touched = {}
 
--- Tells everybody who has looked at a lane that what they saw is not so any more. A version never comes twice, not
--- even after the lane was forgotten: whoever looked may have stood still meanwhile.
+-- Tells everybody who has looked at a lane that what is kept of it, or whose turn it is, is not what they saw. A version
+-- never comes twice, not even after the lane was forgotten: whoever looked may have stood still meanwhile. It does not
+-- tell how many hold a slot or wait: whoever decides by that has it counted again when he writes.
 function lanes.touch(lane)
   if touched[lane] then return end
   touched[lane] = true
@@ -13,18 +14,10 @@ function lanes.touch(lane)
   redis.call('ZADD', R .. ':lanes', 0, lane)
 end
 
--- The places of a lane: one for each queue in which jobs wait on it.
-local function places(lane, most)
-  return redis.call('ZRANGEBYLEX', R .. ':parkings', '[' .. lane .. US, '(' .. lane .. ' ', 'LIMIT', 0, most)
+-- Sees to it that a lane is known, and so is looked at by the sweep.
+function lanes.make(lane)
+  if redis.call('HEXISTS', R .. ':lane:' .. lane, 'v') == 0 then lanes.touch(lane) end
 end
-
-function lanes.queues(lane)
-  local found = {}
-  for n, place in ipairs(places(lane, -1)) do found[n] = place:sub(#lane + 2) end
-  return found
-end
-
-function lanes.are_waited_for(lane) return #places(lane, 1) > 0 end
 
 -- From when on a job that comes back is due: it keeps the place it had.
 function lanes.due_again(member, now)
@@ -37,7 +30,7 @@ function lanes.bring_back(lane, queue, count, now)
   core.flush()
   local best = count > 0 and redis.call('ZRANGE', core.parked(lane, queue), 0, count - 1) or {}
   for _, member in ipairs(best) do
-    jobs.unpark(member:sub(-36), nil, lanes.due_again(member, now), now)
+    jobs.unpark(lane, queue, member, lanes.due_again(member, now), now)
   end
   return best
 end
@@ -49,7 +42,6 @@ function lanes.drop_slots(lane)
     local state, slot = unpack(redis.call('HMGET', R .. ':j:' .. id, 's', 'y'))
     if state ~= State.PROCESSING or not core.some(slot) then
       redis.call('ZREM', R .. ':slots:' .. lane, id)
-      lanes.touch(lane)
     end
   end
 end

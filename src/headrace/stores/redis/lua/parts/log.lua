@@ -4,7 +4,8 @@
 
 local TICKS_A_MS = 32
 
--- Where in the field `l` of a job, as rows.py writes it, stands what every change tells.
+-- Where in the fields `f` and `l` of a job, as rows.py writes them, stands what every change tells.
+local CREATED_AT = 14
 local GENERATION, FAILURES, CRASHES = 5, 7, 8
 
 local kept
@@ -36,6 +37,11 @@ function log.add(id, job, place, told)
     'charged', core.num(place[FAILURES] + place[CRASHES]), 'ended', text(told.generation), 'due', text(told.due),
     'worker', text(told.worker), 'outcome', text(told.outcome), 'error', shown(told.error),
     'progress', text(told.progress))
+end
+
+-- A new job, of which these are the fields `f` and `l`.
+function log.inserted(id, job, facts, placement)
+  log.add(id, job, cjson.decode(placement), {at = cjson.decode(facts)[CREATED_AT], due = job.due})
 end
 
 -- {'keep_events', keep_ms, keep_count}: switches the log on, or, with 0, off. One that was off begins with what comes.

@@ -1,18 +1,27 @@
 -- How a job is parked on a lane, and comes back.
---# use jobs
+--# use jobs later
 
-local function parked_or_not(id, old, lane, due, now)
-  local new = jobs.copy(old)
-  new.revision, new.due, new.parked, new.now = old.revision + 1, due, lane, now
-  jobs.unplace(id, old)
-  redis.call('HSET', R .. ':j:' .. id, 'd', due or '', 'x', lane or '', 'r', new.revision)
-  jobs.place(id, new, now)
-  jobs.changed(id, old, new)
+-- No more of a job is written, and no hook told: it keeps its state, its slot, its turn and all its other indexes.
+
+-- Parks a job that is ready, by its member; whoever has read its revision brings it.
+function jobs.park(queue, member, lane, revision)
+  local key = R .. ':j:' .. member:sub(-36)
+  revision = revision or redis.call('HGET', key, 'r')
+  if not revision then return end
+  redis.call('HSET', key, 'd', '', 'x', lane, 'r', revision + 1)
+  core.zrem(R .. ':q:' .. queue .. ':ready', member)
+  core.zadd(core.parked(lane, queue), 0, member)
 end
 
-function jobs.park(id, job, lane, now) parked_or_not(id, job or jobs.load(id), lane, nil, now) end
-
-function jobs.unpark(id, job, due, now) parked_or_not(id, job or jobs.load(id), nil, due, now) end
+-- Brings back a job that is parked, by its member. One that is hidden (a cancel is asked) is claimed by nobody.
+function jobs.unpark(lane, queue, member, due, now)
+  local key = R .. ':j:' .. member:sub(-36)
+  local revision, hidden = unpack(redis.call('HMGET', key, 'r', 'v'))
+  if not revision then return end
+  redis.call('HSET', key, 'd', due, 'x', '', 'r', revision + 1)
+  core.zrem(core.parked(lane, queue), member)
+  if not core.some(hidden) then jobs.wait(queue, member, due, now) end
+end
 
 -- {'held', id, fence}
 CHECK.held = function(w)

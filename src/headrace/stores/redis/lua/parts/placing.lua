@@ -1,54 +1,28 @@
--- In which indexes a job is.
---# use jobs
+-- In which indexes a job is: here while it lives, and in `endings` when it has ended.
+--# use jobs endings later
 
-local ended_keys = {}
-local LEASE, LIVE, ERASE, DIED = R .. ':lease', R .. ':live', R .. ':erase', R .. ':died'
-
-local function ended_key(job)
-  local of = ended_keys[job.state]
-  if not of then of = {}; ended_keys[job.state] = of end
-  local key = of[job.type]
-  if not key then key = R .. ':ended:' .. job.state .. ':' .. job.type; of[job.type] = key end
-  return key
-end
+local LEASE, LIVE = R .. ':lease', R .. ':live'
 
 function jobs.lease(id, lease_until) core.zadd(LEASE, lease_until, id) end
 
 -- Into all indexes that its state asks for. A job that is hidden (a cancel is asked) is claimed by nobody.
 function jobs.place(id, job, now)
   core.count(job.queue, job.type, job.state, 1)
-  if ENDED[job.state] then
-    core.zadd(ended_key(job), job.seq, id)
-    if job.erase then core.zadd(ERASE, job.erase, id) end
-    if job.state == State.FAILED and job.ended then
-      core.zadd(DIED, job.ended, string.format('%016.0f', job.seq) .. id)
-    end
-    return
-  end
+  if ENDED[job.state] then return endings.place(id, job) end
   core.zadd(LIVE, job.seq, id)
   if job.batch then core.zadd(R .. ':batchlive:' .. job.batch, job.seq, id) end
   if job.order then core.zadd(R .. ':order:' .. job.order, job.seq, id) end
   if job.parked then
     core.zadd(core.parked(job.parked, job.queue), 0, jobs.member(id, job))
   elseif job.due and not job.hidden then
-    local at = math.max(job.due, tonumber(job.z:sub(8)))
-    if now and at <= now then
-      core.zadd(R .. ':q:' .. job.queue .. ':ready', 0, jobs.member(id, job))
-    else
-      core.zadd(R .. ':q:' .. job.queue .. ':later', at, jobs.member(id, job))
-    end
+    jobs.wait(job.queue, jobs.member(id, job), job.due, now)
   end
 end
 
 -- Out of all indexes that it may be in but those of its whole life.
 function jobs.unplace(id, job)
   core.count(job.queue, job.type, job.state, -1)
-  if ENDED[job.state] then
-    core.zrem(ended_key(job), id)
-    core.zrem(ERASE, id)
-    if job.state == State.FAILED then core.zrem(DIED, string.format('%016.0f', job.seq) .. id) end
-    return
-  end
+  if ENDED[job.state] then return endings.unplace(id, job) end
   core.zrem(LIVE, id)
   if job.batch then core.zrem(R .. ':batchlive:' .. job.batch, id) end
   if job.order then core.zrem(R .. ':order:' .. job.order, id) end
@@ -61,16 +35,4 @@ function jobs.unplace(id, job)
   elseif job.state == State.PROCESSING then
     core.zrem(LEASE, id)
   end
-end
-
--- Makes jobs of a queue ready that have become due, up to 1,000; returns how many it were.
-function jobs.move_due(queue, now)
-  local later = R .. ':q:' .. queue .. ':later'
-  local due = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, 1000)
-  if not due[1] then return 0 end
-  local ready = {}
-  for n, member in ipairs(due) do ready[2 * n - 1], ready[2 * n] = 0, member end
-  redis.call('ZREM', later, unpack(due))
-  redis.call('ZADD', R .. ':q:' .. queue .. ':ready', unpack(ready))
-  return #due
 end

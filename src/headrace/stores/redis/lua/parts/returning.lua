@@ -49,6 +49,6 @@ DO.bring_back_turn = function(w)
   local job = id and jobs.load(id)
   if not job or job.parked ~= w[2] then return {''} end
   local member = jobs.member(id, job)
-  jobs.unpark(id, job, lanes.due_again(member, w[4]), w[4])
+  jobs.unpark(w[2], job.queue, member, lanes.due_again(member, w[4]), w[4])
   return {job.queue, member}
 end

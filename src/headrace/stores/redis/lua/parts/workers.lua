@@ -1,5 +1,5 @@
 -- Workers that are alive, and the jobs that waited for what they know.
---# use jobs
+--# use parking lanes
 -- Write {'hello', worker, text}, the text being JSON with `types` and `seen_at` in it.
 DO.hello = function(w)
   redis.call('HSET', R .. ':workers', w[2], w[3])
@@ -24,12 +24,6 @@ function workers.known_types(since)
   return known
 end
 
--- So low a rank is a tag (core.fairness), and no instant.
-local function due_of(member, now)
-  local rank = tonumber(member:sub(8, 23))
-  return rank < 1000000000000 and now or math.min(rank, now)
-end
-
 -- Write {'unpark', {lane, …}, now, limit}: brings back jobs that wait on these lanes. Answer: how many.
 DO.unpark = function(w)
   local now, left = w[3], w[4]
@@ -37,7 +31,7 @@ DO.unpark = function(w)
     local places = redis.call('ZRANGEBYLEX', R .. ':parkings', '[' .. lane .. US, '(' .. lane .. ' ')
     for _, place in ipairs(places) do
       for _, member in ipairs(left > 0 and redis.call('ZRANGE', R .. ':parked:' .. place, 0, left - 1) or {}) do
-        jobs.unpark(member:sub(-36), nil, due_of(member, now), now)
+        jobs.unpark(lane, place:sub(#lane + 2), member, lanes.due_again(member, now), now)
         left = left - 1
       end
     end
