@@ -163,7 +163,8 @@ def _other(url: str) -> Database:
 
 
 def _connected(url: str) -> closing[redis.Redis]:
-    return closing(redis.Redis.from_url(url, decode_responses=True))
+    # a million jobs take seconds to flush
+    return closing(redis.Redis.from_url(url, decode_responses=True, socket_timeout=PATIENCE))
 
 
 def _keeps(persistence: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from headrace.core.job import MAX_PRIORITY, MIN_PRIORITY
 from headrace.core.lanes import lane_of_type
 from headrace.errors import StoreFull
 from headrace.stores.redis import claiming, database
+from headrace.stores.redis.connecting import Connection
 from tests.builders import (
     HOUR,
     NAMESPACE,
@@ -102,20 +103,49 @@ async def test_c17_large_claim_takes_no_more_than_asked_for_with_the_gate(store)
     assert (ids(first), ids(rest)) == (new[:-70], new[-70:])
 
 
-async def test_c10_what_was_claimed_before_the_server_refused_is_handed_out(store, monkeypatch):
+async def test_c39_large_claim_leaves_no_limited_job_behind_later_ones(store):
+    await define(store, slots("gpu", MANY))
+    some = [a_job() for _ in range(2 * claiming.AT_ONCE + 50)]
+    some[100], some[200] = limited(GPU), limited(GPU)
+    new = await added(store, *some)
+
+    assert ids(await claim(store, n=MANY)) == new
+
+
+async def test_c10_what_the_other_scripts_of_a_claim_have_claimed_is_handed_out(store, monkeypatch):
     await enqueue(store, *(a_job() for _ in range(MANY)))
-    sent = database.attempted
+    sent = Connection.ask_all
 
-    async def refused(connection, keys, name, many_args):
-        done = await sent(connection, keys, name, many_args[:2])
-        return [*done, *(ResponseError("READONLY") for _ in many_args[2:])]
+    async def second_refused(connection, commands):
+        if len(commands) == claiming.AHEAD:
+            commands = [commands[0], ("NOSUCH",), *commands[2:]]
+        return await sent(connection, commands)
 
-    monkeypatch.setattr(database, "attempted", refused)
+    monkeypatch.setattr(Connection, "ask_all", second_refused)
 
-    found = await claim(store, n=MANY)
+    found = await claim(store, n=MANY - claiming.AT_ONCE)
 
-    assert len(found) >= 3 * claiming.AT_ONCE
-    assert {job.id for job in found} == await running(store, len(found))
+    assert len(found) == MANY - claiming.AT_ONCE
+    assert {job.id for job in found} == await running(store)
+
+
+async def test_c10_what_was_answered_before_the_connection_broke_is_handed_out(store, monkeypatch):
+    await enqueue(store, *(a_job() for _ in range(MANY)))
+    heard = Connection._answer
+    breaks = [TimeoutError()]
+
+    async def last_unheard(connection):
+        if len(connection.heard) == claiming.AHEAD - 1 and breaks:
+            raise breaks.pop()
+        return await heard(connection)
+
+    monkeypatch.setattr(Connection, "_answer", last_unheard)
+
+    found = await claim(store, n=6 * claiming.AT_ONCE)
+
+    assert not breaks
+    assert len({job.id for job in found}) == len(found) == 6 * claiming.AT_ONCE
+    assert len(await running(store) - {job.id for job in found}) == claiming.AT_ONCE
 
 
 async def test_claim_that_the_server_refuses_at_once_says_so(store, monkeypatch):
@@ -228,6 +258,5 @@ async def settled(store):
     return job
 
 
-async def running(store, count):
-    jobs = await store.expired(now=NOW + 10 * HOUR, limit=count + 1)
-    return {job.id for job in jobs}
+async def running(store):
+    return {job.id for job in await store.expired(now=NOW + 10 * HOUR, limit=MANY)}

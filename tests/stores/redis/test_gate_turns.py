@@ -1,21 +1,27 @@
 """Gates that meet others at ordering keys, and those of chunks."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
 from headrace.core.outcomes import CancelAsked
 from headrace.core.wishes import OnRetry
 from headrace.stores.chunking import ChunkFound
+from headrace.stores.redis.database import Database
+from headrace.stores.redis.keys import Keys
 from headrace.stores.redis.session import Session
 from tests.builders import HOUR, NAMESPACE, NOW, QUEUE, a_failure, a_job, happen, read, settle
 from tests.contract.chunking import WAIT, a_chunk, messages
 from tests.contract.gated import (
+    GPU,
     account,
     added,
     define,
     ids,
     lane_of,
+    limited,
     ordered,
     slots,
     taken,
@@ -30,6 +36,22 @@ ROOT = "headrace:{default}"
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     return Meanwhile(monkeypatch)
+
+
+@pytest.fixture
+def after_scripts(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Awaitable[None]]]:
+    """What happens once a claim's scripts have named its candidates, one for each claim."""
+    steps: list[Callable[[], Awaitable[None]]] = []
+    run_times = Database.run_times
+
+    async def then_step(database: Database, keys: Keys, name: str, args: object, *, times: int) -> list[Any]:
+        found = await run_times(database, keys, name, args, times=times)
+        if steps:
+            await steps.pop(0)()
+        return found
+
+    monkeypatch.setattr(Database, "run_times", then_step)
+    return steps
 
 
 # ------------------------------------------------------------ ordering keys
@@ -102,6 +124,49 @@ async def test_c40_key_that_changes_while_its_first_is_looked_for_is_looked_at_a
 
     assert ids(await taken(store)) == [second]
     assert steps == []
+
+
+# ------------------------------------------------------------ between the claim's script and the gate's look
+
+
+async def test_c40_end_of_the_first_between_claim_and_look_lets_the_next_one_start(store, rival, after_scripts):
+    first, second = await added(store, ordered(), ordered())
+
+    async def run_first() -> None:
+        (job,) = await taken(rival, 1)
+        assert job.id == first
+        await settle(rival, job)
+
+    after_scripts.append(run_first)
+
+    assert ids(await taken(store)) == [second]
+
+
+async def test_c40_cancel_of_the_first_between_claim_and_look_lets_the_next_one_start(
+    store, rival, after_scripts
+):
+    first, *rest = await added(store, *(ordered() for _ in range(4)))
+
+    async def cancel_first() -> None:
+        await happen(rival, await read(rival, first), CancelAsked())
+
+    after_scripts.append(cancel_first)
+
+    assert ids(await taken(store)) == rest[:1]
+
+
+async def test_c40_cancel_of_a_first_that_a_limit_refuses_lets_the_next_one_start(store, rival, after_scripts):
+    await define(store, slots("gpu", 1))
+    (holder,) = await added(store, limited(GPU))
+    assert ids(await taken(store, 1)) == [holder]
+    first, second = await added(store, ordered(lanes=[GPU]), ordered())
+
+    async def cancel_first() -> None:
+        await happen(rival, await read(rival, first), CancelAsked())
+
+    after_scripts.append(cancel_first)
+
+    assert ids(await taken(store)) == [second]
 
 
 # ------------------------------------------------------------ chunks

@@ -97,14 +97,14 @@ class _Looks:
     async def _look(self, left: Mapping[str, int], scripts: int) -> tuple[bool, bool]:
         """At most so many scripts; whether to look again, and whether that is for what the gate has moved.
 
-        Candidates for the gate are named by each of them until they have passed: the first one's are all.
+        Candidates for the gate are named by each of them until they have passed: the last one's are all.
         """
         request, known = self._request, self._limits.of(self._request.namespace)
         scripts = max(1, min(scripts, min(left.values()) // AT_ONCE))
         replies = await self._database.run_times(self._keys, "claim", self._asked(left, known), times=scripts)
         said = [reply[1:] for reply in replies if reply[0] == "ok"]
         jobs = self._jobs([row for rows, *_ in said for row in rows])
-        gated = next((named for _, named, *_ in said if named), ())
+        gated = next((named for _, named, *_ in reversed(said) if named), ())
         self._unknown.update(*(unknown for _, _, unknown, _ in said))
         self._after = dict(said[-1][-1]) if said else self._after
         self.found += jobs

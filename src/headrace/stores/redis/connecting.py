@@ -173,6 +173,8 @@ class Connection:
         self._timeout = timeout
         self._moved = moved
         self._awaited = 0
+        self.heard: list[Any] = []
+        """What was answered so far of what was sent last, also where the connection broke then."""
         self.watching = False
         self.is_outdated = False
 
@@ -215,8 +217,11 @@ class Connection:
             raise NoConnection("the connection was lost")
         async with asyncio.timeout(self._timeout):
             self._awaited += len(commands)
+            heard = self.heard = []
             await self._raw.send_packed_command(_packed(commands), check_health=False)
-            return [await self._answer() for _ in commands]
+            for _ in commands:
+                heard.append(await self._answer())  # noqa: PERF401 - one may be the last before the connection breaks
+            return heard
 
     async def _answer(self) -> Any:  # noqa: ANN401 - whatever the server says
         try:

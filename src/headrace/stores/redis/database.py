@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from itertools import takewhile
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -115,16 +114,21 @@ class Database:
             return await evaluated(connection, keys, name, many_args)
 
     async def run_times(self, keys: Keys, name: str, args: object, *, times: int) -> list[Any]:
-        """The replies of a writing script, run so many times in one round trip, up to the first that failed.
+        """The replies of a writing script, run so many times in one round trip, without those that failed.
 
-        What was written before that stands. Raises if none succeeded.
+        What others have written stands, so it is answered also where the connection broke after it. Raises if
+        none succeeded.
         """
         await self._name(keys)
         async with self._connection(keys.root) as connection:
-            found = await attempted(connection, keys, name, [(args,)] * times)
-            if isinstance(found[0], Exception):
+            try:
+                found = await attempted(connection, keys, name, [(args,)] * times)
+            except (NoConnection, OSError, TimeoutError):
+                if not (found := _succeeded(connection.heard)):
+                    raise
+            if not (done := _succeeded(found)):
                 raise found[0]
-            return list(takewhile(lambda reply: not isinstance(reply, Exception), found))
+            return done
 
     async def write(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
         """Does all writes or none; their answers, in order. Raises Again, and what checks refuse with."""
@@ -269,6 +273,10 @@ class Reader:
 
 def _tell_nobody(jobs: Sequence[Returned]) -> None:
     del jobs
+
+
+def _succeeded(replies: Sequence[Any]) -> list[Any]:
+    return [reply for reply in replies if not isinstance(reply, Exception)]
 
 
 def _key_of(command: Command) -> str:

@@ -185,7 +185,8 @@ class Decision:
         parked = [(*self._place(seq), numbers[lane]) for seq, lane in admission.parked]
         queues = sorted({queue for queue, *_ in (*admitted, *parked)})
         who = stamp(request.worker, request.now), request.now, request.lease_until
-        return "pass", queues, list(self._lanes.values()), admitted, parked, whole, *who
+        kept, in_turn = list(self._lanes.values()), bool(self._at.orders)
+        return "pass", queues, kept, admitted, parked, whole, *who, in_turn
 
     def _kind(self, seq: int) -> tuple[str | bool] | bool:
         """What another job must wish to start in its place; False for one that waits for its turn."""

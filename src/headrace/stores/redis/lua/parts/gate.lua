@@ -15,14 +15,15 @@ CHECK.limits_are = function(w)
 end
 
 -- {'pass', {queue, …}, lanes as in `passing`, rows of who is admitted and of who is parked as in `picking`, all, stamp,
--- now, lease_until}. All: each of them or nothing. Answer: the row of each that is admitted, else false; how many are
--- parked, how many stay due, and how many others have taken.
+-- now, lease_until, in_turn}. All: each of them or nothing. In turn: nothing if one of them is gone, behind whom others of
+-- its ordering key were put. Answer: the row of each that is admitted, else false; how many are parked, how many stay due,
+-- and how many others have taken.
 CHECK.pass = function(w)
   for _, queue in ipairs(w[2]) do
     if redis.call('HGET', R .. ':queues', queue) == '1' then return {'again'} end
   end
   plan = picking.plan(w[3], w[4], w[5])
-  if w[6] and plan.left + plan.gone > 0 then return {'again'} end
+  if (w[6] and plan.left + plan.gone > 0) or (w[10] and plan.gone > 0) then return {'again'} end
 end
 
 DO.pass = function(w)
