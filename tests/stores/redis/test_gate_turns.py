@@ -129,7 +129,9 @@ async def test_c40_key_that_changes_while_its_first_is_looked_for_is_looked_at_a
 # ------------------------------------------------------------ between the claim's script and the gate's look
 
 
-async def test_c40_end_of_the_first_between_claim_and_look_lets_the_next_one_start(store, rival, after_scripts):
+async def test_c40_end_of_the_first_between_claim_and_look_lets_the_next_one_start(
+    store, rival, after_scripts
+):
     first, second = await added(store, ordered(), ordered())
 
     async def run_first() -> None:
@@ -155,7 +157,9 @@ async def test_c40_cancel_of_the_first_between_claim_and_look_lets_the_next_one_
     assert ids(await taken(store)) == rest[:1]
 
 
-async def test_c40_cancel_of_a_first_that_a_limit_refuses_lets_the_next_one_start(store, rival, after_scripts):
+async def test_c40_cancel_of_a_first_that_a_limit_refuses_lets_the_next_one_start(
+    store, rival, after_scripts
+):
     await define(store, slots("gpu", 1))
     (holder,) = await added(store, limited(GPU))
     assert ids(await taken(store, 1)) == [holder]
