@@ -1,6 +1,7 @@
 """Another number of partitions is a move: from one set of keys to another, maybe on the same server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -10,12 +11,30 @@ from headrace.core.job import Job, Transition
 from headrace.core.limits import Limit
 from headrace.core.unique import Unique
 from headrace.errors import InvalidInput, StoreUnavailable
+from headrace.stores.adopting import Adoption, Belongings, Carried
 from headrace.stores.open import open_store
 from headrace.stores.protocol import Receipt
+from headrace.stores.redis.database import Database
+from headrace.stores.redis.keys import Keys
+from headrace.stores.redis.partitions.adopting import AdoptsJobs
 from headrace.stores.redis.partitions.intents import Intents
-from headrace.stores.redis.partitions.places import hashed, partition_of
+from headrace.stores.redis.partitions.places import HOME, hashed, partition_of
 from headrace.stores.redis.partitions.store import PartitionedStore
-from tests.builders import EXACT, HOUR, NAMESPACE, NOW, QUEUE, SUCCESS, a_job, a_rng, enqueue, enqueued
+from headrace.stores.redis.session import Write
+from headrace.stores.values import Applied
+from tests.builders import (
+    EXACT,
+    HOUR,
+    NAMESPACE,
+    NOW,
+    QUEUE,
+    SUCCESS,
+    a_job,
+    a_rng,
+    enqueue,
+    enqueued,
+    settle,
+)
 from tests.contract.gated import define, limited, ordered, taken
 from tests.moving.scene import filled, moved, seen, settings
 
@@ -37,6 +56,15 @@ async def two(url: str) -> AsyncIterator[PartitionedStore]:
 @pytest.fixture
 async def five(url: str) -> AsyncIterator[PartitionedStore]:
     """On the same server, under another prefix."""
+    store = await opened(f"{url}?partitions=5&prefix=five")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def another(url: str, five: PartitionedStore) -> AsyncIterator[PartitionedStore]:
+    """That store in another process."""
+    del five
     store = await opened(f"{url}?partitions=5&prefix=five")
     yield store
     await store.close()
@@ -114,6 +142,78 @@ async def test_job_with_two_keys_is_refused_by_a_store_with_partitions(url, five
     with pytest.raises(InvalidInput, match="one key"):
         await moved(source, five, clock)
     await source.close()
+
+
+# ------------------------------------------------------------ what comes in between
+
+
+async def test_c12_job_that_comes_without_its_neighbour_is_whole_when_a_worker_claims_it(
+    two, five, another, monkeypatch
+):
+    """Its neighbour's key is taken at the target in the moment between look and write."""
+    new = next(new for new in iter(a_job, None) if hashed(new.facts.id, 5) == 2)
+    whole = await enqueued(two, new)
+    held = await enqueued(two, a_job(unique=_unique(key_of(2))))
+    jobs = await two.get(NAMESPACE, [whole.id, held.id])
+    fresh, write, claimed = AdoptsJobs._fresh, Database.write, list[Job]()
+
+    async def taken_meanwhile(self: AdoptsJobs, *args: Any) -> list[Carried]:
+        found = await fresh(self, *args)
+        await enqueued(another, a_job(unique=_unique(key_of(2))))
+        return found
+
+    async def watched(self: Database, keys: Keys, writes: Sequence[Write]) -> list[Any]:
+        done = await write(self, keys, writes)
+        if any(one[0] == "insert" and one[2][0][0] == whole.id for one in writes):
+            claimed.extend(job for job in await taken(another) if job.id == whole.id)
+        return done
+
+    monkeypatch.setattr(AdoptsJobs, "_fresh", taken_meanwhile)
+    monkeypatch.setattr(Database, "write", watched)
+    adopted = await five.adopt(NAMESPACE, Adoption(jobs=tuple(map(carried, jobs.values()))))
+    monkeypatch.undo()
+
+    assert adopted == {whole.id}
+    (job,) = claimed
+    assert await settle(another, job) == Applied()
+
+
+async def test_job_that_a_failover_has_lost_is_adopted_by_a_process_that_has_met_it(five, client):
+    met = await enqueued(five, a_job())
+    (job,) = (await five.get(NAMESPACE, [met.id])).values()
+    client.flushdb()
+
+    adopted = await five.adopt(NAMESPACE, Adoption(jobs=(carried(job),)))
+
+    assert adopted == {job.id}
+
+
+async def test_c28_key_that_is_taken_in_the_home_meanwhile_leaves_out_its_job_only(
+    two, five, another, monkeypatch
+):
+    plain = await enqueued(two, a_job())
+    held = await enqueued(two, a_job(unique=_unique(key_of(HOME))))
+    jobs = await two.get(NAMESPACE, [plain.id, held.id])
+    fresh = AdoptsJobs._fresh
+
+    async def taken_meanwhile(self: AdoptsJobs, *args: Any) -> list[Carried]:
+        monkeypatch.undo()
+        found = await fresh(self, *args)
+        await enqueued(another, a_job(unique=_unique(key_of(HOME))))
+        return found
+
+    monkeypatch.setattr(AdoptsJobs, "_fresh", taken_meanwhile)
+    adopted = await five.adopt(NAMESPACE, Adoption(jobs=tuple(map(carried, jobs.values()))))
+
+    assert adopted == {plain.id}
+
+
+def carried(job: Job) -> Carried:
+    return Carried(job, Belongings())
+
+
+def key_of(place: int) -> str:
+    return next(key for n in range(1_000) if hashed(key := f"k{n}", 5) == place)
 
 
 def _unique(key: str) -> Unique:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from uuid import uuid4
 
 from headrace.core.flow import Edge
-from headrace.core.job import Job
 from headrace.core.limit_register import KEY as LIMITS
 from headrace.core.limits import LaneState
 from headrace.stores.adopting import Adoption, Belongings, Carried
@@ -34,9 +33,6 @@ class AdoptsJobs(ABC):
     _parts: Parts
     _intents: Intents
     _inserting: Inserting
-
-    @abstractmethod
-    async def get(self, namespace: str, ids: Sequence[str]) -> Mapping[str, Job]: ...
 
     @abstractmethod
     async def _limits_changed(self, namespace: str) -> None: ...
@@ -90,37 +86,47 @@ class AdoptsJobs(ABC):
         places = await self._places(namespace, adoption.jobs)
         if await self._parts.count(namespace) == 1:
             return await self._parts.home.adopt(namespace, adoption)
-        fresh = await self._fresh(namespace, adoption.jobs, places)
-        now = await self._parts.home.now()
-        writes = await self._writes(namespace, adoption)
-        for number, some in self._jobs_by_place(fresh, places, now).items():
-            writes[number] += some
-        duties = [Duty(partition=number, writes=some) for number, some in writes.items() if number and some]
-        intent = Intent(id=uuid4().hex, now=now, duties=duties)
         home = self._parts.home_database
 
-        async def op(session: Session) -> None:
+        async def op(session: Session) -> tuple[list[str], Intent]:
+            fresh = await self._fresh(namespace, adoption.jobs, places)
+            writes, intent = await self._planned(namespace, adoption, fresh, places)
             add_swaps(session, adoption.swaps)
-            session.add(*writes[HOME], *([intent.write] if duties else ()))
+            session.add(*writes, *([intent.write] if intent.duties else ()))
             await session.commit()
+            return [one.job.id for one in fresh], intent
 
-        await home.together(home.keys(namespace), op)
-        if duties:
+        ids, intent = await home.together(home.keys(namespace), op)
+        if intent.duties:
             await self._intents.fulfil(namespace, HOME, intent)
         if any(one.key == LIMITS for one in adoption.swaps):
             await self._limits_changed(namespace)
-        self._parts.learn_places((one.job.id, places[one.job.id]) for one in fresh)
-        return frozenset(await self.get(namespace, [one.job.id for one in fresh]))
+        there = await self._parts.asked(namespace, ids)  # a key may have been taken in between
+        return frozenset(job_id for some in there.values() for job_id in some)
 
     async def _places(self, namespace: str, jobs: Sequence[Carried]) -> Mapping[str, int]:
         counts = await self._parts.counts.keep(namespace, [one.job.facts.queue for one in jobs])
         return {new.facts.id: place_of(new, counts[new.facts.queue]) for new in new_jobs(jobs)}
 
+    async def _planned(
+        self, namespace: str, adoption: Adoption, fresh: Sequence[Carried], places: Mapping[str, int]
+    ) -> tuple[Sequence[Write], Intent]:
+        """What the home writes, and what it owes to the others."""
+        now = await self._parts.home.now()
+        writes = await self._writes(namespace, adoption)
+        for number, some in self._jobs_by_place(fresh, places, now).items():
+            writes[number] += some
+        duties = [Duty(partition=number, writes=some) for number, some in writes.items() if number and some]
+        return writes[HOME], Intent(id=uuid4().hex, now=now, duties=duties)
+
     async def _fresh(
         self, namespace: str, jobs: Sequence[Carried], places: Mapping[str, int]
     ) -> list[Carried]:
-        """Those that are nowhere yet, and whose unique locks nobody holds."""
-        there = await self._parts.where(namespace, [one.job.id for one in jobs])
+        """Those that are nowhere yet, and whose unique locks nobody holds.
+
+        Where this process has once met a job says nothing: a failover may have lost it since.
+        """
+        there = await self._parts.asked(namespace, [one.job.id for one in jobs])
         known = {job_id for some in there.values() for job_id in some}
         by_place: dict[int, list[Carried]] = {}
         for one in jobs:

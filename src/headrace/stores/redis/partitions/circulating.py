@@ -4,15 +4,16 @@ What goes from one partition to another is taken from the one in the commit that
 is never in two places, and whatever happens to who moves it, it arrives.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
 from headrace.core.limit_names import limit_of_lane
 from headrace.core.limits import Limit
-from headrace.errors import StoreError
+from headrace.errors import StoreError, StoreUnavailable
 from headrace.stores.redis.database import Again
 from headrace.stores.redis.partitions.intents import Duty, Intent, Intents
 from headrace.stores.redis.partitions.parts import Parts, gathered
@@ -61,32 +62,45 @@ class Circulation:
             await self._run(namespace, some, partial(next_step, now=now), now, came)
 
     async def repay(self, namespace: str, lanes: Sequence[str]) -> None:
-        """Takes back what is lent beyond what there is, of limits that were just lowered."""
+        """Takes back what is lent beyond what there is, of limits that were just lowered.
+
+        Raises StoreUnavailable where others change it faster than that.
+        """
         pages = await self._pages(namespace, lanes)
         now = await self._parts.home.now() if pages else 0
         for some in pages:
-            await self._run(namespace, some, _repaid, now, {})
+            if left := await self._run(namespace, some, _repaid, now, {}):
+                raise StoreUnavailable(f"what is lent of {', '.join(left)} changes too fast; try again")
 
     async def reconcile(self, namespace: str, lanes: Sequence[str]) -> None:
         """Has partitions own what the home says that it has lent to them.
 
-        They differ only where a server has lost what it had acknowledged. What is on its way is not: nothing
-        is changed in a partition that owes anything, or to which the home does.
+        They differ only where a server has lost what it had acknowledged, and while anything is on its way:
+        then one partition still owes it, be it to the home or to a third one, and nothing is changed.
         """
         for some in await self._pages(namespace, lanes):
             numbers = range(1, await self._parts.counts.widest(namespace))
             looks = await gathered(self._look(namespace, number, some) for number in numbers)
             lent = await self._lent(namespace)  # after these looks: what is lent since changes a version
-            if lent is not None:
-                for number, look in zip(numbers, looks, strict=True):
-                    await self._righted(namespace, number, some, look, lent)
+            wrong = [
+                one
+                for number, look in zip(numbers, looks, strict=True)
+                for one in _wrong(number, some, look, lent)
+            ]
+            # last of all: what has arrived since then has changed a version, and all else is still owed
+            if wrong and not await self._intents.are_owed(namespace):
+                for one in wrong:
+                    await self._right(namespace, one)
 
     async def _pages(self, namespace: str, lanes: Sequence[str]) -> Sequence[Sequence[str]]:
         """The lanes in parts; none where there is only one partition."""
         one = await self._parts.counts.widest(namespace) == 1
         return () if one else [lanes[n : n + _LANES_AT_ONCE] for n in range(0, len(lanes), _LANES_AT_ONCE)]
 
-    async def _run(self, namespace: str, lanes: Sequence[str], decide: Decide, now: int, came: Came) -> None:
+    async def _run(
+        self, namespace: str, lanes: Sequence[str], decide: Decide, now: int, came: Came
+    ) -> Sequence[str]:
+        """Does what is to be done with lanes; those with which something still was at the end."""
         count = await self._parts.counts.widest(namespace)
         for _ in range(_STEPS * count):
             steps = await self._steps(namespace, lanes, count, decide, came)
@@ -96,6 +110,7 @@ class Circulation:
             lanes = [lane for lane, _ in steps]
             if not lanes:
                 break
+        return lanes
 
     async def _steps(
         self, namespace: str, lanes: Sequence[str], count: int, decide: Decide, came: Came
@@ -119,13 +134,13 @@ class Circulation:
     async def _done(self, namespace: str, lane: str, step: Step, now: int) -> int | None:
         """Does a step, unless anything has changed; where something came."""
         database = self._parts.database(step.source.number)
-        unchanged: Write = ("lanes_are", [(lane, step.source.version)])
         with suppress(Again):
             match step:
                 case Recall():
-                    recall: Write = ("recall", lane, step.slots)
-                    await database.write(database.keys(namespace), [unchanged, recall])
+                    recall: Write = ("recall", lane, step.slots, step.source.leaving, now)
+                    await database.write(database.keys(namespace), [recall])
                 case Move():
+                    unchanged: Write = ("lanes_are", [(lane, step.source.version)])
                     intent = _intent_of(lane, step, now)
                     leaves: Write = ("may_leave", lane, step.slots, step.rate, _tat(step))
                     writes = [unchanged, leaves, *_taken(lane, step, now), intent.write]
@@ -139,35 +154,43 @@ class Circulation:
         shares = [None if row is None else _share(number, row) for row in rows]
         return bool(owes), shares, [(0, 0) if row is None else (int(row[9]), int(row[10])) for row in rows]
 
-    async def _lent(self, namespace: str) -> dict[str, int] | None:
-        """What the home has lent, by field; nothing while it owes anything."""
+    async def _lent(self, namespace: str) -> dict[str, int]:
+        """What the home has lent, by field."""
         home = self._parts.home_database
-        keys = home.keys(namespace)
-        owes, said = await home.pipe([("EXISTS", keys.intents), ("HGETALL", keys.shares)])
-        if owes:
-            return None
+        said = await home.call("HGETALL", home.keys(namespace).shares)
         pairs = zip(said[::2], said[1::2], strict=True)
         return {field: int(number) for field, number in pairs if field.startswith(("s ", "r "))}
 
-    async def _righted(
-        self, namespace: str, number: int, lanes: Sequence[str], look: Looked, lent: Mapping[str, int]
-    ) -> None:
-        owes, shares, kept = look
-        database = self._parts.database(number)
-        for lane, share, (slots, rate) in zip(lanes, shares, kept, strict=True):
-            wrong = (
-                lent.get(f"s {lane} {number}", 0) - slots,
-                lent.get(f"r {lane} {number}", 0) - rate,
-            )
-            if share is None or owes or wrong == (0, 0):
-                continue
-            unchanged: Sequence[Write] = [("lanes_are", [(lane, share.version)]), ("owes_nothing",)]
-            with suppress(Again):
-                await database.write(database.keys(namespace), [*unchanged, ("own", lane, *wrong, "", 0)])
+    async def _right(self, namespace: str, wrong: "_Wrong") -> None:
+        database = self._parts.database(wrong.share.number)
+        unchanged: Write = ("lanes_are", [(wrong.lane, wrong.share.version)])
+        own: Write = ("own", wrong.lane, wrong.slots, wrong.rate, "", 0)
+        with suppress(Again):
+            await database.write(database.keys(namespace), [unchanged, ("owes_nothing",), own])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wrong:
+    """What a partition has too little of a lane."""
+
+    lane: str
+    share: Share
+    slots: int
+    rate: int
+
+
+def _wrong(number: int, lanes: Sequence[str], look: Looked, lent: Mapping[str, int]) -> Iterator[_Wrong]:
+    """Where a partition that owed nothing has something else than what was lent to it."""
+    owed, shares, kept = look
+    for lane, share, (slots, rate) in zip(lanes, shares, kept, strict=True):
+        more = lent.get(f"s {lane} {number}", 0) - slots
+        rates = lent.get(f"r {lane} {number}", 0) - rate
+        if share is not None and not owed and (more or rates):
+            yield _Wrong(lane=lane, share=share, slots=more, rate=rates)
 
 
 def _share(number: int, row: Sequence[Any]) -> Share:
-    version, tat, slots, rate, leaving, since, at, holders, waiting, *_ = row
+    version, tat, slots, rate, leaving, since, at, holders, waiting, _, _, recalled = row
     return Share(
         number=number,
         version=version,
@@ -175,6 +198,7 @@ def _share(number: int, row: Sequence[Any]) -> Share:
         slots=slots,
         rate=rate,
         leaving=leaving,
+        recalled=int(recalled or 0),
         since=int(since or 0),
         tat_then=int(at) if at else None,
         holders=holders,

@@ -17,6 +17,7 @@ from headrace.stores.redis.partitions.parts import Parts, gathered
 from headrace.stores.redis.session import Write, dumps
 
 _DONE: Final = "done"
+_ADOPTED: Final = "adopted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,12 @@ class Intents:
             await self._fulfilled(namespace, decided_in, _read(intent_id, text))
         return len(said) // 2
 
+    async def are_owed(self, namespace: str) -> bool:
+        """Whether any partition owes anything, also one that others have begun just now."""
+        counts = await self._parts.counts.fresh(namespace)
+        numbers = range(max(counts.values(), default=1))
+        return any(await gathered(self._owes(namespace, number) for number in numbers))
+
     async def settle_all(self) -> int:
         """Does what is owed in all namespaces: what a crash has left."""
         count = 0
@@ -120,18 +127,22 @@ class Intents:
     async def _one_by_one(self, database: Database, namespace: str, writes: Sequence[Write]) -> None:
         """Does those that can be done: a job whose key is taken is as one that was never asked for."""
         keys = database.keys(namespace)
-        for write in _singly(writes):
+        for some in _singly(writes):
             with suppress(Again, InvalidInput):
-                await database.write(keys, [write])
+                await database.write(keys, some)
 
     async def _forget(self, namespace: str, decided_in: int, intent: Intent) -> None:
         database = self._parts.database(decided_in)
         await database.write(database.keys(namespace), [("fulfilled", intent.id)])
 
 
-def _singly(writes: Sequence[Write]) -> Iterable[Write]:
+def _singly(writes: Sequence[Write]) -> Iterable[list[Write]]:
+    """Each write by itself; each job with what it owns, else a worker could have it before it is whole."""
+    owned = {row[0]: row for write in writes if write[0] == _ADOPTED for row in write[1]}
     for write in writes:
         if write[0] == "insert":
-            yield from ((*write[:2], [row]) for row in write[2])
-        else:
-            yield write
+            for row in write[2]:
+                with_it: list[Write] = [(_ADOPTED, [owned[row[0]]])] if row[0] in owned else []
+                yield [(*write[:2], [row]), *with_it]
+        elif write[0] != _ADOPTED:
+            yield [write]

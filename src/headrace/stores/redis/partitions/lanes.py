@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from headrace.core.limits import LaneState, Standing
+from headrace.errors import StoreError
 from headrace.stores.lanes import HOLDERS_NAMED, BroughtBack, LaneFigures
 from headrace.stores.redis.partitions.circulating import Circulation
 from headrace.stores.redis.partitions.parts import Parts
@@ -32,15 +33,21 @@ class KeepsLanes:
         )
 
     async def unpark_free(self, *, now: int, limit: int) -> BroughtBack:
-        """Besides, it brings right what partitions share, and each has its turn though nobody claims."""
+        """Besides, it brings right what partitions share, and each has its turn though nobody claims.
+
+        What a namespace shares waits for a partition that cannot be reached, and nothing else does: the first
+        error is raised at the end.
+        """
+        failures: list[StoreError] = []
         for namespace in await self._parts.home_database.namespaces():
-            if await self._parts.counts.widest(namespace) > 1:
-                await self._parts.mend(namespace)
-                lanes = all_lanes(await self._parts.read_limits(namespace))
-                await self._circulation.repay(namespace, lanes)
-                await self._circulation.reconcile(namespace, lanes)
-                await self._circulation.circulate(namespace, lanes, now)
-        return _together(await self._parts.everywhere(lambda one: one.unpark_free(now=now, limit=limit)))
+            try:
+                await self._shared(namespace, now)
+            except StoreError as error:
+                failures.append(error)
+        found = _together(await self._parts.everywhere(lambda one: one.unpark_free(now=now, limit=limit)))
+        if failures:
+            raise failures[0]
+        return found
 
     async def lane_figures(self, namespace: str, keys: Sequence[str]) -> Mapping[str, LaneFigures]:
         parts = await self._parts.each(namespace, lambda one: one.lane_figures(namespace, keys))
@@ -58,6 +65,14 @@ class KeepsLanes:
 
     async def forget_lanes(self, *, now: int, limit: int) -> int:
         return sum(await self._parts.everywhere(lambda one: one.forget_lanes(now=now, limit=limit)))
+
+    async def _shared(self, namespace: str, now: int) -> None:
+        if await self._parts.counts.widest(namespace) > 1:
+            await self._parts.mend(namespace)
+            lanes = all_lanes(await self._parts.read_limits(namespace))
+            await self._circulation.repay(namespace, lanes)
+            await self._circulation.reconcile(namespace, lanes)
+            await self._circulation.circulate(namespace, lanes, now)
 
     async def _first(self, namespace: str, ids: Sequence[str | None]) -> str | None:
         """The best of the jobs that are first in their partitions."""

@@ -11,7 +11,7 @@ from headrace.errors import StoreUnavailable
 from headrace.stores.redis.database import Database, Reader
 from headrace.stores.redis.inserting import Inserter
 from headrace.stores.redis.lanes import read_limits
-from headrace.stores.redis.partitions.agreeing import agree, revisions
+from headrace.stores.redis.partitions.agreeing import agree, is_agreed
 from headrace.stores.redis.partitions.counts import Counts
 from headrace.stores.redis.partitions.databases import PartitionDatabase
 from headrace.stores.redis.partitions.limits import KnownDividedLimits
@@ -92,9 +92,25 @@ class Parts:
                 found.setdefault(number, []).append(job_id)
             elif is_id(job_id):
                 unknown.append(job_id)
-        for number, some in (await self._asked(namespace, unknown)).items():
+        for number, some in (await self.asked(namespace, unknown)).items():
             found.setdefault(number, []).extend(some)
         return found
+
+    async def asked(self, namespace: str, ids: Sequence[str]) -> Mapping[int, list[str]]:
+        """As ``where``, by a look in any case: where there are several partitions, each is asked."""
+        if not ids:
+            return {}
+        numbers = range(await self.count(namespace))
+        if len(numbers) == 1:
+            return {HOME: list(ids)}
+        databases = [self.database(number) for number in numbers]
+        answers = await gathered(one.look(one.keys(namespace), "there", *ids) for one in databases)
+        found = {
+            number: [job_id for job_id, there in zip(ids, answer, strict=True) if there]
+            for number, answer in zip(numbers, answers, strict=True)
+        }
+        self.learn_places((job_id, number) for number, some in found.items() for job_id in some)
+        return {number: some for number, some in found.items() if some}
 
     async def store_of(self, namespace: str, job_id: str) -> RedisStore:
         """The store of a job; the home for one that is nowhere."""
@@ -127,10 +143,10 @@ class Parts:
         await self._agree(namespace, await self.counts.fresh(namespace))
 
     async def mend(self, namespace: str) -> None:
-        """As ``agree``, where a partition knows other limits: a crash has left it so."""
+        """As ``agree``, where a partition knows other limits: a crash or a failover has left it so."""
         counts = await self.counts.fresh(namespace)
         most = max(counts.values(), default=1)
-        if most > 1 and len({*await revisions(self._first(most), namespace)}) > 1:
+        if most > 1 and not await is_agreed(self._first(most), namespace):
             await self._agree(namespace, counts)
 
     async def close(self) -> None:
@@ -145,21 +161,6 @@ class Parts:
 
     def _first(self, most: int) -> list[Database]:
         return [self.database(number) for number in range(most)]
-
-    async def _asked(self, namespace: str, ids: Sequence[str]) -> Mapping[int, list[str]]:
-        if not ids:
-            return {}
-        numbers = range(await self.count(namespace))
-        if len(numbers) == 1:
-            return {HOME: list(ids)}
-        databases = [self.database(number) for number in numbers]
-        answers = await gathered(one.look(one.keys(namespace), "there", *ids) for one in databases)
-        found = {
-            number: [job_id for job_id, there in zip(ids, answer, strict=True) if there]
-            for number, answer in zip(numbers, answers, strict=True)
-        }
-        self.learn_places((job_id, number) for number, some in found.items() for job_id in some)
-        return {number: some for number, some in found.items() if some}
 
     def _make(self, number: int) -> None:
         if number >= MOST:

@@ -24,8 +24,9 @@ class Share:
     """What one partition has of a lane, and what goes on there.
 
     ``slots`` are for its jobs, None where the limit has none; they are below 0 at a home that has lent more
-    than there are by now. ``leaving`` are to go when they are free. ``rate`` is 1 where the rate is, None if
-    it is not in one place. ``since`` and ``tat_then``: when, and at which ``tat``, anything came last.
+    than there are by now. ``leaving`` are to go when they are free, ``recalled`` is when that was said last.
+    ``rate`` is 1 where the rate is, None if it is not in one place. ``since`` and ``tat_then``: when, and at
+    which ``tat``, anything came last.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Share:
     slots: int | None = None
     rate: int | None = None
     leaving: int = 0
+    recalled: int = 0
     since: int = 0
     tat_then: int | None = None
     holders: int = 0
@@ -104,6 +106,8 @@ def is_shared(lane: str) -> bool:
 
 def next_step(shares: Sequence[Share], limit: Limit | None, *, now: int) -> Step | None:
     """What is to be done next with a limit, of which these are all shares; the first is the home's."""
+    if len(shares) == 1:
+        return None
     return (
         repaid(shares)
         or next(_left(shares), None)
@@ -114,9 +118,9 @@ def next_step(shares: Sequence[Share], limit: Limit | None, *, now: int) -> Step
 
 def repaid(shares: Sequence[Share]) -> Step | None:
     """What has been lent goes back where it is more than there is by now, or what runs at home without."""
-    home, *others = shares
-    debt = home.holders - (home.slots or 0) - home.leaving
-    if debt <= 0 or home.slots is None or not others:
+    _, *others = shares
+    debt, home = _debt(shares), shares[0]
+    if debt <= 0 or not others:
         return None
     source = max(others, key=_idle)
     if source.idle:
@@ -126,16 +130,26 @@ def repaid(shares: Sequence[Share]) -> Step | None:
     return Recall(source=source, slots=recalled) if recalled > 0 else None
 
 
+def _debt(shares: Sequence[Share]) -> int:
+    """How many more the home has lent, or runs, than there are by now."""
+    home = shares[0]
+    return 0 if home.slots is None else home.holders - home.slots - home.leaving
+
+
 def _left(shares: Sequence[Share]) -> Iterator[Step]:
-    """Slots that are to leave, and are free now, go to who needs them most; else they stay."""
+    """Slots that are to leave, and are free now, go to who needs them most.
+
+    They stay where jobs wait, if by now nobody would ask for them: a long job may hold them for hours, and a
+    partition from which some are to leave gets no others.
+    """
     for one in shares:
-        free = min(one.leaving, one.idle)
-        if free <= 0:
+        if not one.leaving:
             continue
-        if target := next((wanting for wanting in _wanting(shares) if wanting is not one), None):
-            yield _move(one, target, 1)
-        elif one.waiting:
-            yield Recall(source=one, slots=-free)
+        targets = [wanting for wanting in _wanting(shares) if wanting is not one]
+        if one.idle and targets:
+            yield _move(one, targets[0], 1)
+        elif one.waiting and _debt(shares) <= 0 and not any(_is_due(one, target) for target in targets):
+            yield Recall(source=one, slots=-one.leaving)
 
 
 def _slots(shares: Sequence[Share], now: int) -> Iterator[Step]:
@@ -145,19 +159,38 @@ def _slots(shares: Sequence[Share], now: int) -> Iterator[Step]:
         source = max((one for one in shares if one is not target), key=_spare)
         if source.spare:
             yield _move(source, target, min(source.spare, target.lack, max(1, whole // len(shares))))
-        elif target.is_full and sum(one.leaving for one in shares) == 0:
+        elif target.is_full and not any(_is_leaving_soon(one, now) for one in shares):
             yield from _in_turn(shares, target, now)
 
 
 def _in_turn(shares: Sequence[Share], target: Share, now: int) -> Iterator[Step]:
-    """From the partition with most slots that has had its turn to one with none, or with far fewer."""
-    has = max(0, target.slots or 0)
+    """From the partition with most slots that has had its turn to one with none, or with far fewer.
+
+    One from which some are to leave already has only long jobs: the first that ends is enough.
+    """
     for source in sorted(shares, key=lambda one: (-(one.slots or 0), one.since)):
-        more = (source.slots or 0) - has
-        if source is not target and more >= (1 if has == 0 else 2) and now - source.since >= TURN_MS:
+        more = 0 if source is target or source.leaving else _more(source.slots or 0, target)
+        if more > 0 and now - source.since >= TURN_MS:
             slots = max(1, more // 2)
             idle = min(slots, source.idle)
             yield _move(source, target, idle) if idle else Recall(source=source, slots=slots)
+
+
+def _more(slots: int, target: Share) -> int:
+    """How many more so many slots are than another partition has; 0 where it asks for none in turn."""
+    has = max(0, target.slots or 0)
+    more = slots - has
+    return more if more >= (1 if has == 0 else 2) else 0
+
+
+def _is_due(one: Share, target: Share) -> bool:
+    """Whether another partition may ask, in turn, for what is to leave one."""
+    return _more((one.slots or 0) + one.leaving, target) > 0
+
+
+def _is_leaving_soon(one: Share, now: int) -> bool:
+    """Whether slots were recalled so lately that others need not be. A job may hold them for hours."""
+    return one.leaving > 0 and 0 <= now - one.recalled < TURN_MS
 
 
 def _rate(shares: Sequence[Share], limit: Limit | None, now: int) -> Iterator[Step]:

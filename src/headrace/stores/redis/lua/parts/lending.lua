@@ -45,12 +45,6 @@ DO.lend = function(w)
   sharing.changed(lane, to == 0, w[7], w[8])
 end
 
--- {'recall', lane, slots}: so many are to leave when they are free, and are given to nobody any more.
-DO.recall = function(w)
-  add('l ' .. w[2], w[3])
-  sharing.changed(w[2])
-end
-
 -- {'may_leave', lane, slots, rate, tat}
 CHECK.may_leave = function(w) if not sharing.may_leave(w[2], w[3], w[4], w[5]) then return {'again'} end end
 

@@ -21,6 +21,12 @@ DO.limits_as = function(w)
   if (tonumber(redis.call('HGET', key, 'n') or '') or 0) < w[3] then redis.call('HSET', key, 'v', w[2], 'n', w[3]) end
 end
 
+-- {'registers_beyond', revision}: a register that is made from here on, or made again, has a higher one.
+DO.registers_beyond = function(w)
+  local key = R .. ':rgone'
+  if tonumber(redis.call('GET', key) or 0) < w[2] then redis.call('SET', key, core.num(w[2])) end
+end
+
 -- {'log_as', epoch, since, keep_ms, keep_count}: keeps a log like another partition's, unless it does.
 DO.log_as = function(w)
   local key = R .. ':log'
